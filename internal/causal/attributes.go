@@ -3,11 +3,15 @@ package causal
 // Attribute keys on spans. Names that OpenTelemetry's semantic conventions
 // have are used as they are; only what has none is called scope.*.
 const (
-	AttrEventID       = "scope.event.id"        // the native event a span came from; of a call's span: the call's
-	AttrEventKind     = "scope.event.kind"      // call, send, receive, spawn, exit, state, error, recover, mark
-	AttrReturnEventID = "scope.return.event.id" // of a call's span: the event that closed it
-	AttrCallState     = "scope.call.state"      // one of the CallState values
-	AttrCallMatch     = "scope.call.match"      // CallMatchName where an ambiguous name paired a return
+	AttrEventID       = "scope.event.id"          // the native event a span came from; of a call's span: the call's
+	AttrEventKind     = "scope.event.kind"        // call, send, receive, spawn, exit, state, error, recover, mark
+	AttrEventSeq      = "scope.event.seq"         // integer; grows with arrival, orders the events of one process
+	AttrReturnEventID = "scope.return.event.id"   // of a call's span: the event that closed it
+	AttrReturnTime    = "scope.return.event.time" // integer, ns since the epoch; only where it is not the span's end
+	AttrCallID        = "scope.call.id"           // what pairs return and call; on a call only where it is not the event's id
+	AttrCallState     = "scope.call.state"        // one of the CallState values
+	AttrCallMatch     = "scope.call.match"        // CallMatchName where an ambiguous name paired a return
+	AttrActivityBegin = "scope.activity.begin"    // true on what began an activity in a trace of the sender's own
 	AttrProcessID     = "scope.process.id"
 	AttrProcessFirst  = "scope.process.first" // true on a process's first event
 	AttrPeerID        = "scope.peer.id"

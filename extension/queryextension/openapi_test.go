@@ -1,0 +1,285 @@
+package queryextension
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/store/storetest"
+)
+
+func init() { // kin-openapi knows JSON and text, not these
+	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.JSONBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/html", plainText)
+}
+
+func plainText(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+	b, err := io.ReadAll(body)
+	return string(b), err
+}
+
+func loadSpec(t *testing.T) *openapi3.T {
+	spec, err := openapi3.NewLoader().LoadFromFile(filepath.Join("..", "..", "docs", "openapi.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, spec.Validate(t.Context()))
+	return spec
+}
+
+// TestRoutesAreDescribed holds table and description together.
+func TestRoutesAreDescribed(t *testing.T) {
+	spec := loadSpec(t)
+	var described, served []string
+	for path, item := range spec.Paths.Map() {
+		for method, operation := range item.Operations() {
+			call := method + " " + path
+			for _, p := range operation.Parameters {
+				if p.Value.In == openapi3.ParameterInQuery {
+					call += " " + p.Value.Name
+				}
+			}
+			described = append(described, call)
+		}
+	}
+	for _, r := range routes {
+		served = append(served, strings.Join(append([]string{r.method + " " + r.path}, r.query...), " "))
+	}
+	require.ElementsMatch(t, described, served)
+}
+
+// call is an example request and what it is answered.
+type call struct {
+	method, path string
+	body         string
+	header       http.Header
+	status       int
+	bad          bool // the request itself contradicts the description
+}
+
+// world is a state of the extension and calls that show it.
+type world struct {
+	store  func(*testing.T) store.Store
+	change func(*Config)
+	before func(*client)
+	calls  []call
+}
+
+var (
+	storedTrace  = "/api/v1/traces/" + storetest.TraceID(7).String()
+	missingTrace = "/api/v1/traces/" + strings.Repeat("a", 32)
+	jsonBody     = http.Header{"Content-Type": {"application/json"}}
+)
+
+func controlled(cfg *Config) { cfg.Control = true }
+
+func stocked(t *testing.T) store.Store {
+	s := newFaulty()
+	write(t, s,
+		native("pay", "n1", "order/17", func(span ptrace.Span) {
+			link := span.Links().AppendEmpty()
+			link.SetTraceID(storetest.TraceID(1))
+			link.SetSpanID(storetest.SpanID(2))
+		}),
+		native("cart", "n1", "order/17", func(span ptrace.Span) { span.SetSpanID(storetest.SpanID(10)) }),
+	)
+	return s
+}
+
+func failingWith(err error) func(*testing.T) store.Store {
+	return func(*testing.T) store.Store {
+		s := newFaulty()
+		s.trace = func(context.Context, pcommon.TraceID) ([]store.Span, error) { return nil, err }
+		s.event = func(context.Context, string) ([]store.Span, error) { return nil, err }
+		s.stats = func() store.Stats { return store.Stats{Trouble: "no space"} }
+		return s
+	}
+}
+
+func lettersFail(err error) func(*client) {
+	return func(c *client) { c.extension.RegisterDeadLetters(scopeID, &letters{err: err}) }
+}
+
+var worlds = map[string]world{
+	"stocked": {
+		store:  stocked,
+		change: controlled,
+		before: func(c *client) {
+			c.extension.RegisterStatus(scopeID, func() any { return map[string]any{"ring": map[string]int{"items": 3}} })
+			c.extension.RegisterDeadLetters(scopeID, &letters{
+				kept:  []hub.DeadLetter{letter("1", "{"), letter("2", "{}"), letter("3", "[]")},
+				stuck: []string{"2"},
+			})
+		},
+		calls: []call{
+			{method: "GET", path: "/", status: 200},
+			{method: "GET", path: "/?a=b", status: 400},
+			{method: "GET", path: storedTrace, status: 200},
+			{method: "GET", path: "/api/v1/traces/xyz", status: 400},
+			{method: "GET", path: missingTrace, status: 404},
+			{method: "GET", path: "/api/v1/events/order%2F17", status: 200},
+			{method: "GET", path: "/api/v1/events/order%2F17?service=cart&node=n1&limit=1", status: 200},
+			{method: "GET", path: "/api/v1/events/order%2F17?limit=0", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/events/order%2F18", status: 404},
+			{method: "GET", path: "/api/v1/status", status: 200},
+			{method: "GET", path: "/api/v1/status?verbose=1", status: 400},
+			{method: "GET", path: "/api/v1/health", status: 200},
+			{method: "GET", path: "/api/v1/health?deep=1", status: 400},
+			{method: "GET", path: "/api/v1/dead-letters", status: 200},
+			{method: "GET", path: "/api/v1/dead-letters?limit=1", status: 200},
+			{method: "GET", path: "/api/v1/dead-letters?payload=true", status: 200},
+			{method: "GET", path: "/api/v1/dead-letters?cursor=!", status: 400},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":["2","3"]}`, header: jsonBody, status: 200},
+			{method: "POST", path: "/api/v1/dead-letters/replay", status: 200},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":7}`, header: jsonBody, status: 400, bad: true},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"receiver":"x"}`, header: jsonBody, status: 404},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: "ids=7", header: http.Header{"Content-Type": {"text/plain"}}, status: 415, bad: true},
+		},
+	},
+	"small": {
+		store:  stocked,
+		change: func(cfg *Config) { cfg.Query.MaxBytes = 10; cfg.HTTP.MaxRequestBodySize = 10; cfg.Control = true },
+		calls: []call{
+			{method: "GET", path: storedTrace, status: 422},
+			{method: "GET", path: "/api/v1/events/order%2F17", status: 422},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":["1","2"]}`, header: jsonBody, status: 413},
+		},
+	},
+	"closed": {
+		store:  failingWith(store.ErrClosed),
+		change: controlled,
+		before: lettersFail(&store.UnavailableError{Reason: "no space"}),
+		calls: []call{
+			{method: "GET", path: storedTrace, status: 503},
+			{method: "GET", path: "/api/v1/events/e", status: 503},
+			{method: "GET", path: "/api/v1/health", status: 503},
+			{method: "POST", path: "/api/v1/dead-letters/replay", status: 503},
+		},
+	},
+	"broken": {
+		store:  failingWith(errors.New("block 7: bad checksum")),
+		change: controlled,
+		before: lettersFail(errors.New("dead letters: bad checksum")),
+		calls: []call{
+			{method: "GET", path: storedTrace, status: 500},
+			{method: "GET", path: "/api/v1/events/e", status: 500},
+			{method: "GET", path: "/api/v1/dead-letters", status: 500},
+			{method: "POST", path: "/api/v1/dead-letters/replay", status: 500},
+		},
+	},
+	"slow": {
+		store:  failingWith(context.DeadlineExceeded),
+		before: lettersFail(context.DeadlineExceeded),
+		calls: []call{
+			{method: "GET", path: storedTrace, status: 504},
+			{method: "GET", path: "/api/v1/events/e", status: 504},
+			{method: "GET", path: "/api/v1/dead-letters", status: 504},
+			{method: "POST", path: "/api/v1/dead-letters/replay", status: 403},
+		},
+	},
+}
+
+// TestAnswersAreAsDescribed sends example requests to the real server, and
+// validates them and the answers. Each status that is described must come.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	spec := loadSpec(t)
+	seen := map[string]bool{}
+	for name, w := range worlds {
+		t.Run(name, func(t *testing.T) {
+			c := serving(t, w.store(t), func(cfg *Config) {
+				if w.change != nil {
+					w.change(cfg)
+				}
+			})
+			if w.before != nil {
+				w.before(c)
+			}
+			spec.Servers = openapi3.Servers{{URL: c.url}}
+			router, err := gorillamux.NewRouter(spec)
+			require.NoError(t, err)
+			for _, example := range w.calls {
+				found := validated(t, router, c, example)
+				seen[found+" "+strconv.Itoa(example.status)] = true
+			}
+		})
+	}
+	for path, item := range spec.Paths.Map() {
+		for method, operation := range item.Operations() {
+			for status := range operation.Responses.Map() {
+				require.True(t, seen[method+" "+path+" "+status], "no example is answered %s by %s %s", status, method, path)
+			}
+		}
+	}
+}
+
+// validated makes one call and returns the method and path it is described by.
+func validated(t *testing.T, router routers.Router, c *client, example call) string {
+	name := example.method + " " + example.path
+	req, err := http.NewRequestWithContext(t.Context(), example.method, c.url+example.path, strings.NewReader(example.body))
+	require.NoError(t, err)
+	if example.header != nil {
+		req.Header = example.header.Clone()
+	}
+	route, params, err := router.FindRoute(req)
+	require.NoError(t, err, name)
+	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route}
+	if err := openapi3filter.ValidateRequest(t.Context(), input); example.bad {
+		require.Error(t, err, name)
+	} else {
+		require.NoError(t, err, name)
+	}
+
+	got := c.do(t, example.method, example.path, example.body, example.header)
+	require.Equal(t, example.status, got.status, "%s: %s", name, got.body)
+	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input,
+		Status:                 got.status,
+		Header:                 got.header,
+		Body:                   io.NopCloser(bytes.NewReader(got.body)),
+	}), "%s: %s", name, got.body)
+	return route.Method + " " + route.Path
+}
+
+// TestDescriptionIsExact checks the schema of a span and of the store's
+// figures against what is encoded: a field that one of them lacks is drift.
+func TestDescriptionIsExact(t *testing.T) {
+	spec := loadSpec(t)
+	c := serving(t, stocked(t))
+	var span, status map[string]any
+	c.get(t, "/api/v1/events/order%2F17").into(t, &span)
+	c.get(t, "/api/v1/status").into(t, &status)
+	delete(span, "others")
+	delete(span, "truncated")
+	for schema, encoded := range map[string]map[string]any{
+		"SpanFields":   span,
+		"Status":       status,
+		"StoreFigures": status["store"].(map[string]any),
+	} {
+		var described, got []string
+		for name := range spec.Components.Schemas[schema].Value.Properties {
+			described = append(described, name)
+		}
+		for name := range encoded {
+			got = append(got, name)
+		}
+		require.ElementsMatch(t, described, got, schema)
+		slices.Sort(described)
+		required := slices.Sorted(slices.Values(spec.Components.Schemas[schema].Value.Required))
+		require.Equal(t, described, required, schema)
+	}
+}

@@ -1,0 +1,75 @@
+package queryextension
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/otelscope/otelscope/internal/store"
+)
+
+// problem is an answer that is a failure, as problem details (RFC 9457). The
+// type about:blank says that the status tells the kind.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	// Parameter is the part of the request that is wrong, "" if none is.
+	Parameter string `json:"parameter,omitempty"`
+}
+
+func (p *problem) Error() string { return p.Title + ": " + p.Detail }
+
+func newProblem(status int, parameter, format string, args ...any) *problem {
+	return &problem{
+		Type:      "about:blank",
+		Title:     http.StatusText(status),
+		Status:    status,
+		Detail:    fmt.Sprintf(format, args...),
+		Parameter: parameter,
+	}
+}
+
+// asProblem says what a handler's failure means to the client.
+func (a *api) asProblem(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	if u, ok := errors.AsType[*store.UnavailableError](err); ok {
+		return newProblem(http.StatusServiceUnavailable, "", "%s", u.Error())
+	}
+	switch {
+	case errors.Is(err, store.ErrClosed):
+		return newProblem(http.StatusServiceUnavailable, "", "the store is closed: the collector is stopping")
+	case errors.Is(err, context.DeadlineExceeded):
+		return newProblem(http.StatusGatewayTimeout, "",
+			"the query did not end within %s (query::timeout of the extension)", a.cfg.Query.Timeout)
+	case errors.Is(err, context.Canceled):
+		return newProblem(http.StatusServiceUnavailable, "", "the request was given up: the client left or the collector is stopping")
+	}
+	return newProblem(http.StatusInternalServerError, "", "%s", err.Error())
+}
+
+func writeProblem(w http.ResponseWriter, p *problem) {
+	writeJSON(w, "application/problem+json", p.Status, p)
+}
+
+// writeJSON encodes first, so that what fails to encode is still a clean 500.
+func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, "the answer cannot be encoded: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	writeBody(w, contentType, status, encoded)
+}
+
+func writeBody(w http.ResponseWriter, contentType string, status int, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone, which is no concern of ours
+}

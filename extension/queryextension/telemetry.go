@@ -1,0 +1,67 @@
+package queryextension
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
+	"github.com/otelscope/otelscope/internal/store"
+)
+
+// newTelemetry registers the store's figures, read whenever metrics are. The
+// caller ends it with the builder's Shutdown.
+func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats) (*metadata.TelemetryBuilder, error) {
+	b, err := metadata.NewTelemetryBuilder(settings)
+	if err != nil {
+		return nil, err
+	}
+	figure := func(register func(metric.Int64Callback) error, read func(store.Stats) int64) error {
+		return register(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(read(stats()))
+			return nil
+		})
+	}
+	err = errors.Join(
+		figure(b.RegisterScopeStoreBlockBytesCallback, func(s store.Stats) int64 { return s.BlockBytes }),
+		figure(b.RegisterScopeStoreBlocksCallback, func(s store.Stats) int64 { return int64(s.Blocks) }),
+		figure(b.RegisterScopeStoreCompactionsCallback, func(s store.Stats) int64 { return s.Compactions }),
+		figure(b.RegisterScopeStoreCutsCallback, func(s store.Stats) int64 { return s.Cuts }),
+		figure(b.RegisterScopeStoreDroppedBlocksCallback, func(s store.Stats) int64 { return s.DroppedBlocks }),
+		figure(b.RegisterScopeStoreDuplicatesCallback, func(s store.Stats) int64 { return s.Duplicates }),
+		figure(b.RegisterScopeStoreHeadBytesCallback, func(s store.Stats) int64 { return s.HeadBytes }),
+		figure(b.RegisterScopeStoreHeadSpansCallback, func(s store.Stats) int64 { return s.HeadSpans }),
+		figure(b.RegisterScopeStoreHealthyCallback, healthy),
+		figure(b.RegisterScopeStoreLogBytesCallback, func(s store.Stats) int64 { return s.LogBytes }),
+		figure(b.RegisterScopeStoreLogSegmentsCallback, func(s store.Stats) int64 { return int64(s.LogSegments) }),
+		figure(b.RegisterScopeStoreOpenCallsCallback, func(s store.Stats) int64 { return s.OpenCalls }),
+		figure(b.RegisterScopeStoreSpansCallback, func(s store.Stats) int64 { return s.Spans }),
+	)
+	if err != nil {
+		b.Shutdown()
+		return nil, err
+	}
+	return b, nil
+}
+
+func healthy(s store.Stats) int64 {
+	if s.Trouble != "" {
+		return 0
+	}
+	return 1
+}
+
+// recordRequest returns the api's record func.
+func recordRequest(b *metadata.TelemetryBuilder) func(context.Context, string, string, int, time.Duration) {
+	return func(ctx context.Context, method, route string, status int, took time.Duration) {
+		b.ScopeQueryRequestDuration.Record(ctx, took.Seconds(), metric.WithAttributes(
+			attribute.String("http.request.method", method),
+			attribute.String("http.route", route),
+			attribute.Int("http.response.status_code", status),
+		))
+	}
+}

@@ -1,0 +1,264 @@
+package head
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/otelscope/otelscope/internal/otlpwire"
+)
+
+// Head holds spans in memory. Insert is for one goroutine at a time, all
+// other methods for any number of them.
+type Head struct {
+	mu      sync.RWMutex
+	chunks  [][]byte // payloads and united spans
+	pages   []*page
+	rows    int
+	origins [][]byte
+	entries []eventEntry
+
+	byOrigin   map[uint64]uint32 // hash of an origin -> its number
+	byTrace    table             // -> the trace's newest row
+	byIdentity table             // -> row
+	byEvent    table             // -> the event's newest entry
+
+	united       []byte // the newest chunk for united spans, of number unitedNumber
+	unitedNumber uint32
+	sizes        Sizes
+}
+
+// Sizes are a head's figures.
+type Sizes struct {
+	Spans      int
+	OpenCalls  int
+	Bytes      int64 // payloads and united spans
+	Duplicates int64 // spans that were there already
+	Oldest     int64 // arrival in nanoseconds since the epoch; 0 when empty
+	Newest     int64
+}
+
+// eventEntry says that a row came from an event; entries of one event form a
+// chain, the newest first.
+type eventEntry struct {
+	hash uint64
+	row  uint32
+	next uint32 // the entry before, plus one; 0 ends the chain
+}
+
+const (
+	pageRows  = 1 << pageShift
+	pageShift = 12
+	pageMask  = pageRows - 1
+)
+
+type page [pageRows]row
+
+// New returns an empty head with room for so many rows before its tables grow.
+func New(rows int) *Head {
+	return &Head{
+		byOrigin:   map[uint64]uint32{},
+		byTrace:    newTable(rows / 4),
+		byIdentity: newTable(rows),
+		byEvent:    newTable(0),
+	}
+}
+
+// Sizes returns the head's figures.
+func (h *Head) Sizes() Sizes {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sizes
+}
+
+func (h *Head) row(number uint32) *row { return &h.pages[number>>pageShift][number&pageMask] }
+
+// Insert adds the batch's spans, which arrived at received, nanoseconds since
+// the epoch. It returns how many rows were added; the rest were versions of
+// rows that are there. The batch must not be inserted twice.
+func (h *Head) Insert(b *Batch, received int64) (added int) {
+	if len(b.rows) == 0 {
+		return 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.rows
+	chunk := uint32(len(h.chunks))
+	h.chunks = append(h.chunks, b.payload)
+	h.sizes.Bytes += int64(len(b.payload))
+	origins := h.internAll(b.origins)
+	events := b.events
+	for i := range b.rows {
+		r := &b.rows[i]
+		r.chunk, r.origin, r.received = chunk, origins[r.origin], received
+		if b.Carried {
+			r.flags |= flagCarried
+		}
+		p := h.place(r)
+		for len(events) > 0 && events[0].row == uint32(i) {
+			if p.current && !p.indexed(events[0].hash) {
+				h.indexEvent(events[0].hash, p.number)
+			}
+			events = events[1:]
+		}
+	}
+	h.arrived(received)
+	added = h.rows - before
+	h.sizes.Spans = h.rows
+	h.sizes.Duplicates += int64(len(b.rows) - added)
+	return added
+}
+
+func (h *Head) arrived(received int64) {
+	if h.sizes.Oldest == 0 || received < h.sizes.Oldest {
+		h.sizes.Oldest = received
+	}
+	h.sizes.Newest = max(h.sizes.Newest, received)
+}
+
+// internAll returns the head's number of each of a batch's origins. Batches
+// have few, and nearly always ones that came before.
+func (h *Head) internAll(origins [][]byte) []uint32 {
+	numbers := make([]uint32, len(origins))
+	for i, o := range origins {
+		hash := xxh3.HashSeed(o, seed)
+		n, ok := h.byOrigin[hash]
+		if !ok || !bytes.Equal(h.origins[n], o) {
+			n = uint32(len(h.origins))
+			h.origins = append(h.origins, o)
+			h.byOrigin[hash] = n
+		}
+		numbers[i] = n
+	}
+	return numbers
+}
+
+// placed says where a span went.
+type placed struct {
+	number  uint32 // its row
+	current bool   // the row's event ids are the span's
+	// before are the events that lead to the row already, of the version that
+	// the span replaced.
+	before [2]uint64
+}
+
+func (p *placed) indexed(event uint64) bool { return event == p.before[0] || event == p.before[1] }
+
+// place gives the span a row, or makes it a version of the row it has.
+func (h *Head) place(r *row) placed {
+	if !r.id.Exists() {
+		return placed{number: h.add(r), current: true}
+	}
+	hash := identityHash(&r.id)
+	slot, found := h.byIdentity.find(hash, func(n uint32) bool { return h.row(n).id == r.id })
+	if found {
+		return h.unite(h.byIdentity.number(slot), r)
+	}
+	number := h.add(r)
+	h.byIdentity.set(slot, hash, number)
+	return placed{number: number, current: true}
+}
+
+func (h *Head) add(r *row) (number uint32) {
+	number = uint32(h.rows)
+	if number&pageMask == 0 {
+		h.pages = append(h.pages, new(page))
+	}
+	h.rows++
+	if r.flags&flagOpen != 0 {
+		h.sizes.OpenCalls++
+	}
+	hash := traceHash(&r.id.Trace)
+	slot, found := h.byTrace.find(hash, func(n uint32) bool { return h.row(n).id.Trace == r.id.Trace })
+	r.next = 0
+	if found {
+		r.next = h.byTrace.number(slot) + 1
+	}
+	*h.row(number) = *r
+	h.byTrace.set(slot, hash, number)
+	return number
+}
+
+// unite makes fresh a version of the span that has a row. A carried version is
+// older than one that is not, though it comes later.
+func (h *Head) unite(number uint32, fresh *row) placed {
+	old, p := h.row(number), placed{number: number}
+	base, other := old, fresh
+	if old.flags&flagOpen != 0 && (fresh.flags&flagOpen == 0 || fresh.flags&^old.flags&flagCarried != 0) {
+		base, other = fresh, old
+		p.current, p.before = true, eventsOf(h.bytes(old))
+	}
+	if old.flags&^fresh.flags&flagOpen != 0 {
+		h.sizes.OpenCalls--
+	}
+	united := *base
+	united.next = old.next
+	if other.flags&flagLinks != 0 {
+		h.uniteLinks(&united, h.bytes(other))
+	}
+	*old = united
+	return p
+}
+
+func eventsOf(span []byte) (hashes [2]uint64) {
+	info, _ := Peek(span) // it went through Parse
+	for i, id := range [...][]byte{info.Event, info.Return} {
+		if len(id) > 0 {
+			hashes[i] = eventHash(id)
+		}
+	}
+	return hashes
+}
+
+// uniteLinks gives r the links of the encoded span other too.
+func (h *Head) uniteLinks(r *row, other []byte) {
+	span := h.bytes(r)
+	if bytes.Equal(span, other) {
+		return
+	}
+	// Both went through Parse: they are well-formed.
+	united, err := otlpwire.UnionLinks(nil, span, other)
+	if err != nil || len(united) == len(span) {
+		return
+	}
+	h.keep(r, united)
+	r.flags |= flagLinks
+}
+
+// unitedChunk is the size of chunks for united spans.
+const unitedChunk = 64 << 10
+
+// keep copies a united span into the newest chunk for such, or begins another.
+// A chunk is allocated whole at once: what was handed out never moves.
+func (h *Head) keep(r *row, span []byte) {
+	if cap(h.united)-len(h.united) < len(span) {
+		h.united = make([]byte, 0, max(unitedChunk, len(span)))
+		h.unitedNumber = uint32(len(h.chunks))
+		h.chunks = append(h.chunks, nil)
+	}
+	r.chunk, r.offset, r.length = h.unitedNumber, uint32(len(h.united)), uint32(len(span))
+	h.united = append(h.united, span...)
+	h.chunks[h.unitedNumber] = h.united
+	h.sizes.Bytes += int64(len(span))
+}
+
+func (h *Head) bytes(r *row) []byte {
+	end := r.offset + r.length
+	return h.chunks[r.chunk][r.offset:end:end]
+}
+
+// indexEvent makes the row found by the event.
+func (h *Head) indexEvent(hash uint64, number uint32) {
+	short := uint32(hash >> 32)
+	slot, found := h.byEvent.find(short, func(e uint32) bool { return h.entries[e].hash == hash })
+	next := uint32(0)
+	if found {
+		next = h.byEvent.number(slot) + 1
+		if h.entries[next-1].row == number { // its call and its return are one event
+			return
+		}
+	}
+	h.byEvent.set(slot, short, uint32(len(h.entries)))
+	h.entries = append(h.entries, eventEntry{hash, number, next})
+}

@@ -1,0 +1,88 @@
+package head
+
+// Span is one span of the head. Its slices are parts of the head's immutable
+// memory.
+type Span struct {
+	Origin   []byte // ResourceSpans without spans
+	Bytes    []byte // Span
+	Received int64  // nanoseconds since the epoch
+	Open     bool
+	Carried  bool // came by a Batch with Carried set
+}
+
+func (h *Head) span(r *row) Span {
+	return Span{Origin: h.origins[r.origin], Bytes: h.bytes(r), Received: r.received, Open: r.flags&flagOpen != 0, Carried: r.flags&flagCarried != 0}
+}
+
+// Trace returns the spans of a trace in the order of arrival.
+func (h *Head) Trace(id [16]byte) []Span {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	slot, found := h.byTrace.find(traceHash(&id), func(n uint32) bool { return h.row(n).id.Trace == id })
+	if !found {
+		return nil
+	}
+	n := 0
+	newest := h.byTrace.number(slot) + 1
+	for next := newest; next != 0; next = h.row(next - 1).next {
+		n++
+	}
+	out := make([]Span, n)
+	for next := newest; next != 0; next = h.row(next - 1).next {
+		n--
+		out[n] = h.span(h.row(next - 1))
+	}
+	return out
+}
+
+// Span returns the span with an identity.
+func (h *Head) Span(id *Identity) (Span, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	slot, found := h.byIdentity.find(identityHash(id), func(n uint32) bool { return h.row(n).id == *id })
+	if !found {
+		return Span{}, false
+	}
+	return h.span(h.row(h.byIdentity.number(slot))), true
+}
+
+// Event returns the spans that came from a native event, those that were last
+// indexed first. A span of which several open versions came may be there twice.
+func (h *Head) Event(id string) []Span {
+	candidates := h.eventRows(eventHash([]byte(id)))
+	out := candidates[:0]
+	for _, s := range candidates {
+		if info, err := Peek(s.Bytes); err == nil && info.HasEvent(id) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (h *Head) eventRows(hash uint64) []Span {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	slot, found := h.byEvent.find(uint32(hash>>32), func(e uint32) bool { return h.entries[e].hash == hash })
+	if !found {
+		return nil
+	}
+	var out []Span
+	for next := h.byEvent.number(slot) + 1; next != 0; next = h.entries[next-1].next {
+		out = append(out, h.span(h.row(h.entries[next-1].row)))
+	}
+	return out
+}
+
+// Rows appends to dst the spans of the rows first to last-1; of these rows
+// only open calls if open is set. Rows are numbered from 0 to Sizes().Spans-1,
+// in the order in which their identities arrived first.
+func (h *Head) Rows(dst []Span, first, last int, open bool) []Span {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for n := first; n < min(last, h.rows); n++ {
+		if r := h.row(uint32(n)); !open || r.flags&flagOpen != 0 {
+			dst = append(dst, h.span(r))
+		}
+	}
+	return dst
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"sync"
+	"time"
+
+	"github.com/otelscope/otelscope/internal/store/head"
+)
+
+// entry is one batch on its way to the log.
+type entry struct {
+	batch    *head.Batch
+	kind     byte  // frameWrite or frameCarry
+	received int64 // of frameCarry: the arrival it keeps
+	done     chan error
+}
+
+// Kinds of log frames; all hold an encoded TracesData.
+const (
+	frameWrite = 1 // what a client wrote
+	frameCarry = 2 // open calls, carried over from a segment that was cut
+)
+
+// intake is where callers of Write queue up for the committer, and where
+// admission is decided: what is queued and what the live head holds must stay
+// below the bound, or the writer is told to come again. One entry may overshoot
+// it, so a batch of any size gets in while there is any room.
+type intake struct {
+	maxBytes, maxSpans int64
+	wake               chan struct{} // holds one
+
+	mu      sync.Mutex
+	closed  bool
+	full    bool // the disk is full
+	waiting []*entry
+	// queued is what waits or is being appended, live what the head holds.
+	queued, live load
+}
+
+// load is an amount of data.
+type load struct{ bytes, spans int64 }
+
+func loadOf(b *head.Batch) load { return load{int64(len(b.Payload())), int64(b.Len())} }
+
+func (l load) plus(o load) load  { return load{l.bytes + o.bytes, l.spans + o.spans} }
+func (l load) minus(o load) load { return load{l.bytes - o.bytes, l.spans - o.spans} }
+
+// Reasons of UnavailableError.
+const (
+	reasonBacklog = "log backlog is full"
+	reasonNoSpace = "disk is full"
+	reasonLog     = "log cannot be written"
+)
+
+const retryAfter = time.Second
+
+// put queues an entry. What is carried is let in always: the head that it
+// comes from is counted no more.
+func (q *intake) put(en *entry) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	held := q.queued.plus(q.live)
+	switch {
+	case q.closed && en.kind == frameWrite:
+		return ErrClosed
+	case en.kind == frameCarry:
+	case q.full:
+		return &UnavailableError{Reason: reasonNoSpace, RetryAfter: retryAfter}
+	case held.bytes >= q.maxBytes || held.spans >= q.maxSpans:
+		return &UnavailableError{Reason: reasonBacklog, RetryAfter: retryAfter}
+	}
+	q.queued = q.queued.plus(loadOf(en.batch))
+	q.waiting = append(q.waiting, en)
+	q.signal()
+	return nil
+}
+
+func (q *intake) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// maxGroup bounds the bytes of one group commit, beyond its first entry: the
+// log copies a group into its write buffer.
+const maxGroup = 8 << 20
+
+// take moves the entries of the next group into group.
+func (q *intake) take(group []*entry) []*entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(q.waiting) && (n == 0 || bytes < maxGroup) {
+		bytes += len(q.waiting[n].batch.Payload())
+		n++
+	}
+	group = append(group, q.waiting[:n]...)
+	rest := copy(q.waiting, q.waiting[n:])
+	clear(q.waiting[rest:])
+	q.waiting = q.waiting[:rest]
+	return group
+}
+
+// settle records that entries are not queued any more and what the live head
+// holds now.
+func (q *intake) settle(done, live load) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queued = q.queued.minus(done)
+	q.live = live
+}
+
+func (q *intake) setFull(full bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.full = full
+}
+
+func (q *intake) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.signal()
+}
+
+// drained reports whether nothing will come any more.
+func (q *intake) drained() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed && len(q.waiting) == 0
+}

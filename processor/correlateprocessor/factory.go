@@ -1,0 +1,21 @@
+package correlateprocessor
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/processor"
+
+	"github.com/otelscope/otelscope/processor/correlateprocessor/internal/metadata"
+)
+
+// NewFactory returns the factory of correlate.
+func NewFactory() processor.Factory {
+	return processor.NewFactory(metadata.Type, createDefaultConfig,
+		processor.WithTraces(createTraces, metadata.TracesStability))
+}
+
+func createTraces(_ context.Context, _ processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
+	return &correlateProcessor{Traces: next, cfg: cfg.(*Config)}, nil
+}

@@ -1,0 +1,107 @@
+package scopereceiver
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/otelscope/otelscope/internal/ring"
+	"github.com/otelscope/otelscope/internal/store"
+)
+
+var (
+	errShutdown = errors.New("the receiver is shutting down")
+	errWorker   = errors.New("the worker failed before the request was handled")
+	errTimeout  = errors.New("the pipeline did not answer in time")
+	errLetters  = errors.New("dead letters cannot be written")
+)
+
+// permanentType is the wrapper that consumererror.NewPermanent makes.
+var permanentType = reflect.TypeOf(consumererror.NewPermanent(errors.New("")))
+
+// permanent reports whether trying again is pointless. An error that joins
+// several (a fan-out to several exporters) is permanent only if all of them
+// are; consumererror.IsPermanent is satisfied with one.
+func permanent(err error) bool {
+	for err != nil {
+		if reflect.TypeOf(err) == permanentType {
+			return true
+		}
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			return allPermanent(joined.Unwrap())
+		}
+		err = errors.Unwrap(err)
+	}
+	return false
+}
+
+func allPermanent(errs []error) bool {
+	for _, err := range errs {
+		if !permanent(err) {
+			return false
+		}
+	}
+	return len(errs) > 0
+}
+
+// refusal is what a client is told: send it again, or never.
+type refusal struct {
+	code   codes.Code // ResourceExhausted and Unavailable: again; InvalidArgument: never
+	reason string
+	after  time.Duration // for retries, at least 1 s
+}
+
+// refuse turns an error of the ring or of the pipeline into a refusal.
+func refuse(err error) refusal {
+	var tooLarge *ring.TooLargeError
+	if errors.As(err, &tooLarge) || permanent(err) {
+		return refusal{code: codes.InvalidArgument, reason: err.Error()}
+	}
+	r := refusal{code: codes.Unavailable, reason: err.Error(), after: retryAfter(err)}
+	if errors.Is(err, ring.ErrFull) || errors.Is(err, ring.ErrDropped) || status.Code(err) == codes.ResourceExhausted {
+		r.code = codes.ResourceExhausted
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		r.reason = errTimeout.Error()
+	}
+	return r
+}
+
+// retryAfter is what the pipeline asks for, at least a second; clients that
+// were refused together come back spread over as long again.
+func retryAfter(err error) time.Duration {
+	wait := time.Second
+	var unavailable *store.UnavailableError
+	if errors.As(err, &unavailable) {
+		wait = max(wait, unavailable.RetryAfter)
+	}
+	if s, ok := status.FromError(err); ok {
+		for _, detail := range s.Details() {
+			if info, ok := detail.(*errdetails.RetryInfo); ok {
+				wait = max(wait, info.GetRetryDelay().AsDuration())
+			}
+		}
+	}
+	seconds := int64((wait + time.Second - 1) / time.Second)
+	return time.Duration(seconds+rand.Int64N(seconds+1)) * time.Second
+}
+
+// asStatus is the refusal as the otlp receiver's servers pass it on, with
+// RetryInfo, without which clients drop what was refused as exhausted.
+func (r refusal) asStatus() error {
+	s := status.New(r.code, r.reason)
+	if r.after > 0 {
+		if detailed, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(r.after)}); err == nil {
+			s = detailed
+		}
+	}
+	return s.Err()
+}

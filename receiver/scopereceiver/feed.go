@@ -1,0 +1,164 @@
+package scopereceiver
+
+import (
+	"context"
+	"time"
+	"unsafe"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelscope/otelscope/internal/assemble"
+	"github.com/otelscope/otelscope/internal/event"
+	"github.com/otelscope/otelscope/internal/ring"
+)
+
+// work is what a ring entry holds: native events of one partition, an OTLP
+// request, or the order to forget what is old. It stays as it was pushed until
+// the entry is released, with one exception: traces is handed on by the first
+// try and empty from then on; later tries decode wire.
+type work struct {
+	events []event.Event
+
+	wire   []byte // encoded OTLP TracesData
+	traces ptrace.Traces
+	fresh  bool // traces still holds what wire does
+
+	expire bool
+	replay bool // came from the dead letters: refused for good, it goes back there
+}
+
+// What memory work stands for, in bytes. Decoded OTLP takes a multiple of its
+// encoding.
+const (
+	eventBytes     = int64(unsafe.Sizeof(event.Event{}))
+	attributeBytes = int64(unsafe.Sizeof(event.KeyValue{}))
+	decodedFactor  = 6
+)
+
+// freshFill is how full the ring may become by decoded OTLP that is kept beside
+// its encoding. Above, memory is worth more than the time to decode it again.
+const freshFill = 0.25
+
+// feed puts requests into the ring and waits for their answers.
+type feed struct {
+	ring       *ring.Ring[work]
+	partitions int
+	maxBytes   int64
+	stored     bool // wait until the pipeline has taken the request
+	timeout    time.Duration
+}
+
+// events hands over the events of one body and returns when they are
+// acknowledged. body is how many bytes they came from.
+func (f *feed) events(ctx context.Context, events []event.Event, body int) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return f.push(ctx, f.split(events, int64(body)), f.stored)
+}
+
+// traces hands over an OTLP request and returns when it is acknowledged.
+func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
+	parts, err := f.splitTraces(td)
+	if err != nil {
+		return err
+	}
+	return f.push(ctx, parts, f.stored)
+}
+
+// replay hands over a dead letter and returns what became of it.
+func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {
+	for i := range parts {
+		parts[i].Work.replay = true
+	}
+	return f.push(ctx, parts, true)
+}
+
+func (f *feed) push(ctx context.Context, parts []ring.Part[work], wait bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
+	defer cancel()
+	answer, err := f.ring.Push(ctx, parts)
+	if err != nil || !wait {
+		return err
+	}
+	return answer.Wait(ctx)
+}
+
+// split groups events by partition and keeps the order within each.
+func (f *feed) split(events []event.Event, body int64) []ring.Part[work] {
+	slot := make([]int32, f.partitions) // partition -> index in parts, plus 1
+	at := make([]int32, len(events))    // event -> index in parts
+	var parts []ring.Part[work]
+	for i := range events {
+		e := &events[i]
+		p := int(assemble.PartitionKey(e.Service, e.Node, e.Process) % uint64(f.partitions))
+		if slot[p] == 0 {
+			parts = append(parts, ring.Part[work]{Partition: p, Priority: ring.Low})
+			slot[p] = int32(len(parts))
+		}
+		at[i] = slot[p] - 1
+		parts[at[i]].Items++
+	}
+	sorted := make([]event.Event, 0, len(events))
+	for i := range parts {
+		n := len(sorted) + parts[i].Items
+		parts[i].Work.events = sorted[len(sorted):len(sorted):n]
+		sorted = sorted[:n]
+	}
+	each := body/int64(len(events)) + eventBytes
+	for i := range events {
+		part := &parts[at[i]]
+		part.Work.events = append(part.Work.events, events[i])
+		part.Bytes += each + int64(len(events[i].Attributes))*attributeBytes
+		part.Priority = max(part.Priority, priorities[events[i].Priority])
+	}
+	return parts
+}
+
+// A part is as important as the most important of its events.
+var priorities = [...]ring.Priority{
+	event.PriorityLow:    ring.Low,
+	event.PriorityNormal: ring.Normal,
+	event.PriorityHigh:   ring.High,
+}
+
+// splitTraces makes one part of an OTLP request: its spans need no order. It
+// takes the contents out of td, so that whoever gives up waiting may do with
+// td what it likes.
+func (f *feed) splitTraces(td ptrace.Traces) ([]ring.Part[work], error) {
+	wire, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	if err != nil {
+		return nil, err
+	}
+	part := ring.Part[work]{
+		Partition: ring.Shared, Work: work{wire: wire}, Items: td.SpanCount(), Bytes: int64(len(wire)), Priority: ring.Normal,
+	}
+	decoded := part.Bytes * (1 + decodedFactor)
+	if f.ring.Fill()+float64(decoded)/float64(f.maxBytes) < freshFill {
+		w := &part.Work
+		w.traces, w.fresh = ptrace.NewTraces(), true
+		td.ResourceSpans().MoveAndAppendTo(w.traces.ResourceSpans())
+		part.Bytes = decoded
+	}
+	return []ring.Part[work]{part}, nil
+}
+
+// tracesConsumer is the consumer behind the embedded otlp receiver.
+type tracesConsumer struct {
+	feed    *feed
+	refused func()
+}
+
+func (c tracesConsumer) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
+}
+
+func (c tracesConsumer) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	err := c.feed.traces(ctx, td)
+	if err == nil {
+		return nil
+	}
+	c.refused()
+	return refuse(err).asStatus()
+}

@@ -1,0 +1,75 @@
+package scopereceiver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestBatchTarget(t *testing.T) {
+	bounds := BatchConfig{MinSize: 100, MaxSize: 10000}
+	for _, c := range []struct {
+		workers int
+		waiting int64
+		want    int
+	}{
+		{2, 0, 100},       // idle: whatever comes
+		{2, 150, 100},     // a worker leaves the other nothing: too little to share
+		{2, 1001, 501},    // each its share
+		{4, 16000, 4000},  //
+		{4, 90000, 10000}, // never more than the bound
+		{0, 90000, 100},   // nobody there yet
+	} {
+		require.Equal(t, c.want, batchTarget(load{workers: c.workers, waiting: c.waiting}, bounds), "%+v", c)
+	}
+}
+
+func TestScaler(t *testing.T) {
+	workers, batch := WorkersConfig{Min: 2, Max: 16}, BatchConfig{MinSize: 100, MaxSize: 1000}
+	steps := func(s *scaler, l load, n int) []int {
+		var out []int
+		for range n {
+			next := s.next(l, workers, batch)
+			if len(out) == 0 || out[len(out)-1] != next {
+				out = append(out, next)
+			}
+			l.busy = min(l.busy*next/max(1, l.workers), next)
+			l.workers = next
+		}
+		return out
+	}
+	full := load{workers: 2, busy: 2, waiting: 1000}
+	require.Equal(t, []int{3, 4, 6, 9, 13, 16}, steps(&scaler{}, full, 10), "a backlog brings workers, up to the bound")
+	require.Equal(t, []int{3}, steps(&scaler{}, load{workers: 2, busy: 2, waiting: 1, oldest: scaleUpAfter}, 1), "so does what waits too long")
+	require.Equal(t, []int{2}, steps(&scaler{}, load{workers: 2, busy: 1, waiting: 5000, oldest: time.Second}, 10), "but not while one is free")
+	require.Equal(t, []int{2}, steps(&scaler{}, load{workers: 2, busy: 2, waiting: 999}, 10), "nor for less than a batch")
+	require.Equal(t, []int{16}, steps(&scaler{}, load{workers: 16}, scaleDownAt-1), "idle workers stay for a while")
+	require.Equal(t, []int{16, 15, 14}, steps(&scaler{}, load{workers: 16}, 2*scaleDownAt), "and go one by one")
+	require.Equal(t, []int{2}, steps(&scaler{}, load{workers: 2}, 3*scaleDownAt), "never below the bound")
+	require.Equal(t, []int{2}, steps(&scaler{}, load{workers: 0}, 1))
+
+	interrupted := &scaler{}
+	steps(interrupted, load{workers: 16}, scaleDownAt-1)
+	interrupted.next(load{workers: 16, busy: 16}, workers, batch)
+	require.Equal(t, []int{16}, steps(interrupted, load{workers: 16}, scaleDownAt-1), "work begins the count anew")
+}
+
+func TestScalerStaysWithinBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		workers := WorkersConfig{Min: rapid.IntRange(1, 5).Draw(t, "min")}
+		workers.Max = rapid.IntRange(workers.Min, 9).Draw(t, "max")
+		batch := BatchConfig{MinSize: 1, MaxSize: 10}
+		var s scaler
+		now := workers.Min
+		for range rapid.IntRange(1, 400).Draw(t, "steps") {
+			l := load{workers: now, busy: rapid.IntRange(0, now).Draw(t, "busy"), waiting: rapid.Int64Range(0, 30).Draw(t, "waiting")}
+			next := s.next(l, workers, batch)
+			require.GreaterOrEqual(t, next, workers.Min)
+			require.LessOrEqual(t, next, workers.Max)
+			require.GreaterOrEqual(t, next, now-1)
+			now = next
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"debug/buildinfo"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// environment is what numbers depend on.
+type environment struct {
+	CPU        string `json:"cpu"`
+	Cores      int    `json:"cores"`
+	MemoryMB   int64  `json:"memory_mb"`
+	Kernel     string `json:"kernel"`
+	FileSystem string `json:"file_system"`
+	Go         string `json:"go"` // that the binary was built with
+	GOGC       string `json:"gogc"`
+	GOMEMLIMIT string `json:"gomemlimit"`
+}
+
+func describe(o options) environment {
+	e := environment{Cores: runtime.NumCPU(), Go: runtime.Version(), GOGC: o.gogc, GOMEMLIMIT: o.memlimit}
+	if info, err := buildinfo.ReadFile(o.binary); err == nil {
+		e.Go = info.GoVersion
+	}
+	if cpuinfo, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		e.CPU = field(string(cpuinfo), "model name")
+	}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		e.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+	}
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		e.MemoryMB = int64(info.Totalram) * int64(info.Unit) >> 20
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(o.dir, &fs) == nil {
+		e.FileSystem = fileSystem(int64(fs.Type))
+	}
+	return e
+}
+
+// field finds "name : value" and returns the value.
+func field(text, name string) string {
+	for line := range strings.Lines(text) {
+		key, value, ok := strings.Cut(line, ":")
+		if ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+func fileSystem(magic int64) string {
+	switch magic {
+	case unix.TMPFS_MAGIC:
+		return "tmpfs"
+	case unix.EXT4_SUPER_MAGIC:
+		return "ext4"
+	case unix.XFS_SUPER_MAGIC:
+		return "xfs"
+	case unix.BTRFS_SUPER_MAGIC:
+		return "btrfs"
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlayfs"
+	}
+	return "other"
+}
+
+// command is how to measure again.
+func command() string {
+	return strings.TrimSpace("go run ./test/bench " + strings.Join(os.Args[1:], " "))
+}
