@@ -10,5 +10,5 @@ for target in "${targets[@]}"; do
   n=$((n + 1))
   read -r folder name <<<"$target"
   echo "[$n/${#targets[@]}] $folder $name ($time)"
-  go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$folder" | grep -vE '^fuzz: elapsed' 
+  go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 1x "./$folder" | grep -vE '^fuzz: elapsed' 
 done

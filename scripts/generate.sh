@@ -11,6 +11,9 @@ echo "ocb: cmd/otelcol-scope"
 bin/tools/builder --config builder-config.yaml --skip-get-modules --skip-compilation
 go mod tidy -C cmd/otelcol-scope
 
+echo "buf: proto"
+(cd proto && PATH="$PWD/../bin/tools:$PATH" && buf lint && buf generate)
+
 for metadata in */*/metadata.yaml; do
   echo "mdatagen: $metadata"
   (cd "$(dirname "$metadata")" && ../../bin/tools/mdatagen metadata.yaml)

@@ -21,7 +21,7 @@ func runDemo(ctx context.Context, o options, out io.Writer) error {
 	if _, err := api.get(ctx, "/api/v1/status"); err != nil {
 		return fmt.Errorf("no collector answers (is `make run` running?): %w", err)
 	}
-	c := o.shop()
+	c := o.shop(workload.DefaultConfig().OrdersPerSecond)
 	c.Orders = max(1, int(o.duration.Seconds()*c.OrdersPerSecond))
 	took, err := length(c)
 	if err != nil {

@@ -6,24 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"time"
 
 	"github.com/otelscope/otelscope/internal/workload"
 )
 
-// Without a rate, the shop's clock must run at least as fast as its events
-// can be sent, or the sender would wait for it.
-const unpacedOrdersPerSecond = 5000
+const (
+	// Without a rate, the shop's clock must run at least as fast as its events
+	// can be sent, or the sender would wait for it.
+	unpacedOrdersPerSecond = 2000
+	// ordersPerNode is what one node of each service can handle in a second;
+	// with more, everything waits and payments time out.
+	ordersPerNode = 40
+)
 
 // generate sends the shop until ctx, the duration or the orders end.
 func generate(ctx context.Context, o options, out io.Writer) error {
-	c := o.shop()
-	c.Start, c.Orders = time.Now(), o.orders
-	c.OrdersPerSecond = unpacedOrdersPerSecond
+	rate := float64(unpacedOrdersPerSecond)
 	if o.rate > 0 {
-		c.OrdersPerSecond = o.rate / workload.EventsPerOrder
+		rate = o.rate / workload.EventsPerOrder
 	}
+	c := o.shop(rate)
+	c.Start, c.Orders = time.Now(), o.orders
 	shop, err := workload.New(c)
 	if err != nil {
 		return err
@@ -49,9 +55,14 @@ func generate(ctx context.Context, o options, out io.Writer) error {
 	return err
 }
 
-func (o options) shop() workload.Config {
+// shop is one that can handle so many orders a second.
+func (o options) shop(ordersPerSecond float64) workload.Config {
 	c := workload.DefaultConfig()
-	c.Seed, c.Nodes, c.PaymentWorkers = o.seed, o.nodes, o.workers
+	c.Seed, c.PaymentWorkers, c.OrdersPerSecond = o.seed, o.workers, ordersPerSecond
+	c.Nodes = max(c.Nodes, int(math.Ceil(ordersPerSecond/ordersPerNode)))
+	if o.nodes > 0 {
+		c.Nodes = o.nodes
+	}
 	return c
 }
 

@@ -69,7 +69,7 @@ func parse(args []string, demo bool, out io.Writer) (options, error) {
 	fs.Usage = func() { fmt.Fprint(out, usage); fs.PrintDefaults() }
 	fs.StringVar(&o.endpoint, "endpoint", "", "where to send (default: where a local collector listens)")
 	fs.Uint64Var(&o.seed, "seed", d.Seed, "of all that is random; the same seed and start give the same shop")
-	fs.IntVar(&o.nodes, "nodes", d.Nodes, "nodes of each service")
+	fs.IntVar(&o.nodes, "nodes", 0, "nodes of each service (0: as many as the rate needs)")
 	fs.IntVar(&o.workers, "payment-workers", d.PaymentWorkers, "payment processes on each node")
 	fs.IntVar(&o.senders, "senders", 4, "requests in flight at most")
 	if demo {
@@ -111,6 +111,8 @@ func (o *options) complete() error {
 		return fmt.Errorf("-rate: %v is negative (0 means as fast as answers come)", o.rate)
 	case o.duration < 0:
 		return fmt.Errorf("-duration: %s is negative (0 means without end)", o.duration)
+	case o.nodes < 0:
+		return fmt.Errorf("-nodes: %d is negative (0 means as many as the rate needs)", o.nodes)
 	case o.senders < 1:
 		return fmt.Errorf("-senders: %d must be at least 1", o.senders)
 	}

@@ -191,7 +191,7 @@ func TestErrorsAreClear(t *testing.T) {
 		"-rate: -1":            {"-rate", "-1"},
 		"-duration: -1s":       {"-duration", "-1s"},
 		"-senders: 0":          {"-senders", "0"},
-		"Nodes: 0":             {"-nodes", "0"},
+		"-nodes: -1":           {"-nodes", "-1"},
 		"unknown argument":     {"what"},
 		"flag provided but":    {"-nonsense"},
 		"-truth:":              {"-truth", "/nonexistent/file"},

@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"hash/maphash"
 	"io"
 	"sync"
 	"sync/atomic"
 
-	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/otelscope/otelscope/internal/loadgen"
@@ -45,6 +45,8 @@ func (o options) sink(w io.Writer) (sink, error) {
 	}
 }
 
+var laneSeed = maphash.MakeSeed()
+
 // batch is a request in the making.
 type batch struct {
 	body  []byte
@@ -57,19 +59,18 @@ type eventSink struct {
 	*lanes
 	pending []batch
 	truth   io.Writer
-	encode  workload.Truth
 	line    []byte
 }
 
 func (s *eventSink) unit() string { return "events" }
 
 func (s *eventSink) add(step *workload.Step) error {
-	lane := int(xxh3.HashString(step.Event.Node+step.Event.Process) % uint64(len(s.pending)))
+	lane := s.lane(step.Event.Node + step.Event.Process)
 	b := &s.pending[lane]
 	b.body = append(step.Event.AppendJSON(b.body), '\n')
 	b.items++
 	if s.truth != nil {
-		s.line = s.encode.AppendStep(s.line[:0], step)
+		s.line = step.AppendTruth(s.line[:0])
 		if _, err := s.truth.Write(s.line); err != nil {
 			return err
 		}
@@ -78,6 +79,11 @@ func (s *eventSink) add(step *workload.Step) error {
 		return nil
 	}
 	return s.hand(lane)
+}
+
+// lane is always the same for one process.
+func (s *eventSink) lane(process string) int {
+	return int(maphash.String(laneSeed, process) % uint64(len(s.pending)))
 }
 
 func (s *eventSink) hand(lane int) error {
@@ -101,18 +107,17 @@ func (s *eventSink) flush() error {
 // spanSink sends OTLP spans, by lanes in turn.
 type spanSink struct {
 	*lanes
-	spans  *workload.Spans
-	next   int
-	truth  io.Writer
-	encode workload.Truth
-	lines  bytes.Buffer
+	spans *workload.Spans
+	next  int
+	truth io.Writer
+	lines bytes.Buffer
 }
 
 func newSpanSink(propagate bool, l *lanes, truth io.Writer) *spanSink {
 	s := &spanSink{lanes: l, spans: workload.NewSpans(propagate), truth: truth}
 	if truth != nil {
-		s.spans.OnSpan = func(x workload.SpanTruth) { s.lines.Write(s.encode.AppendSpan(nil, &x)) }
-		s.spans.OnEdge = func(x workload.SpanEdge) { s.lines.Write(s.encode.AppendEdge(nil, x)) }
+		s.spans.OnSpan = func(x workload.SpanTruth) { s.lines.Write(x.AppendTruth(nil)) }
+		s.spans.OnEdge = func(x workload.SpanEdge) { s.lines.Write(x.AppendTruth(nil)) }
 	}
 	return s
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,6 +126,9 @@ func TestReload(t *testing.T) {
 		require.NoError(t, e.NotReady())
 		require.NoError(t, e.Shutdown(t.Context()))
 	}
+	files, err := os.ReadDir(cfg.Storage.Directory)
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
 }
 
 func TestTwoCannotShareAFolder(t *testing.T) {

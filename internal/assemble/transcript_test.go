@@ -23,7 +23,8 @@ import (
 //	expire now=N
 //	stats
 //
-// Ids are shown as the ids of the events they come from. Attributes that say
+// Ids are shown as the ids of the events they come from, a span's own only
+// where it is another. Attributes that say
 // what the line shows anyway are left out, service, node and seq too.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
@@ -99,7 +100,11 @@ func (x *transcript) transaction(t *testing.T, d *datadriven.TestData) string {
 		shown := ptrace.NewSpan()
 		span.CopyTo(shown)
 		m := shown.Attributes()
-		fmt.Fprintf(&b, "%s %s ", str(m, causal.AttrProcessID), str(m, causal.AttrEventID))
+		id := str(m, causal.AttrEventID)
+		fmt.Fprintf(&b, "%s %s ", str(m, causal.AttrProcessID), id)
+		if span := x.name(span.SpanID().String()); span != id {
+			fmt.Fprintf(&b, "span=%s ", span)
+		}
 		for _, key := range []string{causal.AttrProcessID, causal.AttrEventID, causal.AttrEventSeq, causal.AttrEventKind, attrFunctionName} {
 			m.Remove(key)
 		}

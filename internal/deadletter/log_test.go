@@ -341,3 +341,28 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, log.Add(letter("b")))
 	require.Equal(t, []string{"a", "b"}, payloads(t, log))
 }
+
+// TestNamesAreNotTakenTwice fails the first write to a segment that has no
+// letter yet: the next one must not take its name, and so its place.
+func TestNamesAreNotTakenTwice(t *testing.T) {
+	fsys := memfs.New()
+	log := openAt(t, fsys, 1<<20)
+	require.NoError(t, log.Add(letter("a")))
+	failing(fsys, false, memfs.OpSync)
+	require.ErrorIs(t, log.Add(letter("b")), errFault)
+	syncs := 0
+	fsys.SetHook(func(op memfs.Op, _ string) error {
+		if op == memfs.OpSync {
+			if syncs++; syncs == 2 { // the first is that of the new segment's header
+				return errFault
+			}
+		}
+		return nil
+	})
+	require.ErrorIs(t, log.Remove(id(1)), errFault)
+	require.NoError(t, log.Add(letter("c")))
+	names, err := fsys.ReadDir("letters")
+	require.NoError(t, err)
+	require.Equal(t, []string{id(1) + ".dead", id(3) + ".dead", id(4) + ".dead", "LOCK"}, names)
+	require.Equal(t, []string{"a", "c"}, payloads(t, log))
+}

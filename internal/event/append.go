@@ -18,7 +18,8 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w := fieldWriter{jx.Writer{Buf: append(dst, '{')}}
 	w.text(fieldID, e.ID)
 	w.text(fieldKind, e.Kind.String())
-	w.text(fieldTime, strconv.FormatInt(e.Time, 10))
+	w.field(fieldTime)
+	w.Buf = append(strconv.AppendInt(append(w.Buf, '"'), e.Time, 10), '"')
 	for _, f := range textFields {
 		w.text(f, *e.text(f))
 	}

@@ -111,11 +111,14 @@ var badEvents = []struct{ event, err string }{
 	{mark(`"attributes":{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`), `attributes: nested deeper than 64`},
 	{mark(`"attributes":` + strings.Repeat(`{"a":`, 5000) + `1` + strings.Repeat("}", 5000)), `attributes: nested deeper than 64`},
 
-	{mark("\"node\":\"\xff\""), `not valid UTF-8: byte 0xff at 57 of the event`},
-	{mark("\"attributes\":{\"\xc3(\":1}"), `not valid UTF-8: byte 0xc3 at 64 of the event`},
-	{mark(`"node":"a\\ \ud800"`), `not valid UTF-8: \ud800 is half of a surrogate pair`},
-	{mark(`"node":"\uDC00\ud83d"`), `not valid UTF-8: \uDC00 is half of a surrogate pair`},
-	{mark(`"attributes":{"\ud83d\u0041":1}`), `not valid UTF-8: \ud83d is half of a surrogate pair`},
+	{mark("\"node\":\"\xff\""), `node: not valid UTF-8: byte 0xff at 57 of the event`},
+	{mark("\"attributes\":{\"\xc3(\":1}"), `attributes: not valid UTF-8: byte 0xc3 at 64 of the event`},
+	{mark(`"node":"a\\ \ud800"`), `node: not valid UTF-8: \ud800 is half of a surrogate pair`},
+	{mark(`"node":"\uDC00\ud83d"`), `node: not valid UTF-8: \uDC00 is half of a surrogate pair`},
+	{mark(`"attributes":{"\ud83d\u0041":1}`), `attributes: not valid UTF-8: \ud83d is half of a surrogate pair`},
+	{mark("\"n\xffde\":1"), `not valid UTF-8: byte 0xff at 51 of the event`},
+	{mark(`"\ud800":1`), `not valid UTF-8: \ud800 is half of a surrogate pair`},
+	{mark("\"\xff\":1,\"node\":\"\xff\""), `node: not valid UTF-8: byte 0xff at 50 of the event`},
 }
 
 func manyKeys(n int) string {

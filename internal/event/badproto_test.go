@@ -62,7 +62,7 @@ func TestBadProto(t *testing.T) {
 		msg := mustHex(t, c.body)
 		event := append([]byte{0x0a}, protowire.AppendBytes(nil, msg)...)
 		body := append(append(mustHex(t, good), event...), mustHex(t, good)...)
-		res, err := Decode(FormatProto, body, noID2)
+		res, err := Decode(FormatProto, body, sameID)
 		require.NoError(t, err, c.body)
 		require.Len(t, res.Events, 2, c.body)
 		require.Len(t, res.Rejected, 1, c.body)
@@ -77,7 +77,7 @@ func TestProtoRejectionNamesTheEvent(t *testing.T) {
 		"1201 61 0a02 6539": "e9", "1201 61": "", "1201 61 0a05 61": "", "0801": "",
 	} {
 		body := append([]byte{0x0a}, protowire.AppendBytes(nil, mustHex(t, msg))...)
-		res, err := Decode(FormatProto, body, noID2)
+		res, err := Decode(FormatProto, body, sameID)
 		require.NoError(t, err)
 		require.Equal(t, id, res.Rejected[0].ID, msg)
 	}
@@ -93,7 +93,7 @@ func TestBadProtoBodies(t *testing.T) {
 		good + "00":                         "not valid protobuf",
 		good + strings.Repeat("0b", 20_000): "not valid protobuf",
 	} {
-		res, err := Decode(FormatProto, mustHex(t, body), noID2)
+		res, err := Decode(FormatProto, mustHex(t, body), sameID)
 		require.Zero(t, res)
 		require.IsType(t, &BodyError{}, err)
 		require.EqualError(t, err.(*BodyError).Err, reason)
@@ -115,7 +115,7 @@ func nest(levels int) []byte {
 func TestProtoDepth(t *testing.T) {
 	for levels, rejected := range map[int]int{63: 0, 64: 1, 500: 1} {
 		msg := append(mustHex(t, markWire), nest(levels)...)
-		res, err := Decode(FormatProto, protowire.AppendBytes([]byte{0x0a}, msg), noID2)
+		res, err := Decode(FormatProto, protowire.AppendBytes([]byte{0x0a}, msg), sameID)
 		require.NoError(t, err)
 		require.Len(t, res.Rejected, rejected, levels)
 		if rejected > 0 {
@@ -126,7 +126,7 @@ func TestProtoDepth(t *testing.T) {
 
 func TestProtoBytesAndEmptyValues(t *testing.T) {
 	msg := append(mustHex(t, markWire), mustHex(t, "7a08 0a0161 1203 3a01ff 7a03 0a0162 7a05 0a0163 1200")...)
-	res, err := Decode(FormatProto, protowire.AppendBytes([]byte{0x0a}, msg), noID2)
+	res, err := Decode(FormatProto, protowire.AppendBytes([]byte{0x0a}, msg), sameID)
 	require.NoError(t, err)
 	require.Equal(t, []KeyValue{
 		{"a", Value{Type: ValueBytes, Str: "\xff"}}, {"b", Value{}}, {"c", Value{}},

@@ -70,6 +70,9 @@ type BodyError struct {
 }
 
 func (e *BodyError) Error() string {
+	if errors.Is(e.Err, ErrTooMuch) {
+		return e.Err.Error()
+	}
 	return fmt.Sprintf("body cannot be split into events, broken at byte %d: %v", e.Offset, e.Err)
 }
 

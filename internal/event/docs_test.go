@@ -23,7 +23,7 @@ func TestDocumentedBodies(t *testing.T) {
 	require.Len(t, bodies, 4)
 	var accepted, rejected []int
 	for _, body := range bodies {
-		res, err := Decode(FormatNDJSON, []byte(body[2]), noID2)
+		res, err := Decode(FormatNDJSON, []byte(body[2]), sameID)
 		if err != nil {
 			require.Contains(t, documentation(t), err.Error())
 		}

@@ -35,8 +35,8 @@ func genRef() *rapid.Generator[*Ref] {
 	})
 }
 
-func genValue(depth int, proto bool) *rapid.Generator[Value] {
-	scalars := []*rapid.Generator[Value]{
+func genValue(depth int) *rapid.Generator[Value] {
+	forms := []*rapid.Generator[Value]{
 		rapid.Just(Value{}),
 		rapid.Custom(func(t *rapid.T) Value { return Value{Type: ValueString, Str: genText(true).Draw(t, "s")} }),
 		rapid.Custom(func(t *rapid.T) Value { return Value{Type: ValueBool, Bool: rapid.Bool().Draw(t, "b")} }),
@@ -44,13 +44,13 @@ func genValue(depth int, proto bool) *rapid.Generator[Value] {
 		rapid.Custom(func(t *rapid.T) Value { return Value{Type: ValueDouble, Double: rapid.Float64().Draw(t, "d")} }),
 	}
 	if depth > 0 {
-		scalars = append(scalars,
+		forms = append(forms,
 			rapid.Custom(func(t *rapid.T) Value {
-				return Value{Type: ValueArray, Array: nilIfEmpty(rapid.SliceOfN(genValue(depth-1, proto), 0, 4).Draw(t, "a"))}
+				return Value{Type: ValueArray, Array: nilIfEmpty(rapid.SliceOfN(genValue(depth-1), 0, 4).Draw(t, "a"))}
 			}),
 			rapid.Custom(func(t *rapid.T) Value { return Value{Type: ValueMap, Map: genPairs(depth-1).Draw(t, "m")} }))
 	}
-	return rapid.OneOf(scalars...)
+	return rapid.OneOf(forms...)
 }
 
 func nilIfEmpty[T any](s []T) []T {
@@ -65,7 +65,7 @@ func genPairs(depth int) *rapid.Generator[[]KeyValue] {
 		names := rapid.SliceOfNDistinct(genText(true), 0, 30, rapid.ID[string]).Draw(t, "keys")
 		var pairs []KeyValue
 		for _, name := range names {
-			pairs = append(pairs, KeyValue{Key: name, Value: genValue(depth, false).Draw(t, "value")})
+			pairs = append(pairs, KeyValue{Key: name, Value: genValue(depth).Draw(t, "value")})
 		}
 		return pairs
 	})

@@ -48,12 +48,35 @@ func (d *jsonDecoder) checkText() error {
 		return err
 	}
 	if bad := invalidUTF8(raw); bad >= 0 {
-		return invalid(fieldUnknown, "not valid UTF-8: byte %#x at %d of the event", raw[bad], bad)
+		where := fieldWhere(raw, func(value []byte) bool { return invalidUTF8(value) >= 0 })
+		return invalid(where, "not valid UTF-8: byte %#x at %d of the event", raw[bad], bad)
 	}
 	if half := halfPair(string(raw)); half != "" {
-		return invalid(fieldUnknown, "not valid UTF-8: %s is half of a surrogate pair", half)
+		where := fieldWhere(raw, func(value []byte) bool { return halfPair(string(value)) != "" })
+		return invalid(where, "not valid UTF-8: %s is half of a surrogate pair", half)
 	}
 	return nil
+}
+
+// fieldWhere returns the first field of an event whose value is bad,
+// fieldUnknown if none is (a key is, then).
+func fieldWhere(event []byte, bad func(value []byte) bool) field {
+	tok := jx.DecodeBytes(event)
+	it, err := tok.ObjIter()
+	if err != nil {
+		return fieldUnknown
+	}
+	for it.Next() {
+		f := fieldNamed(it.Key())
+		value, err := tok.Raw()
+		if err != nil {
+			return fieldUnknown
+		}
+		if bad(value) {
+			return f
+		}
+	}
+	return fieldUnknown
 }
 
 // invalidUTF8 returns where text is no UTF-8, -1 if it is.

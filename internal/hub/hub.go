@@ -42,7 +42,7 @@ type DeadLetter struct {
 	ID      string    `json:"id"` // unique within its receiver, orders by age
 	Time    time.Time `json:"time"`
 	Source  string    `json:"source"` // event: an invalid event; batch: refused by the pipeline; panic: it made a worker panic
-	Format  string    `json:"format"` // json: a native event; otlp: OTLP protobuf
+	Format  string    `json:"format"` // json, protobuf: a native event; otlp: OTLP protobuf
 	Reason  string    `json:"reason"`
 	Bytes   int       `json:"bytes"`
 	Payload []byte    `json:"payload,omitempty"` // base64 in JSON; only where asked for

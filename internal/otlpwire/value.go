@@ -52,6 +52,9 @@ type scalar struct {
 
 // decode returns the last of the value's fields: they are alternatives.
 func (v Value) decode() (s scalar, err error) {
+	if len(v) > 1 && v[0] == byte(KindString)<<3|byte(protowire.BytesType) && int(v[1]) == len(v)-2 && v[1] < 0x80 {
+		return scalar{kind: KindString, data: v[2:]}, nil // most values
+	}
 	c := fields{rest: v}
 	for c.next() {
 		switch {
@@ -253,6 +256,14 @@ func (d *duplicates) seen(i int) bool {
 
 const hex = "0123456789abcdef"
 
+// plain are the bytes that stand for themselves in a JSON string.
+var plain = func() (t [256]bool) {
+	for b := ' '; b < utf8.RuneSelf; b++ {
+		t[b] = b != '"' && b != '\\'
+	}
+	return t
+}()
+
 // AppendJSONString appends s as a JSON string; each byte that is not part of
 // valid UTF-8 becomes U+FFFD.
 func AppendJSONString(dst, s []byte) []byte {
@@ -260,7 +271,7 @@ func AppendJSONString(dst, s []byte) []byte {
 	done := 0
 	for i := 0; i < len(s); {
 		b := s[i]
-		if b >= ' ' && b != '"' && b != '\\' && b < utf8.RuneSelf {
+		if plain[b] {
 			i++
 			continue
 		}

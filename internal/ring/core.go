@@ -184,9 +184,6 @@ func (c *core[W]) fill(b *Batch[W], part *partition[W], limit int) bool {
 		}
 		c.dequeue(e)
 		c.flight = c.flight.plus(e.size())
-		if len(b.Entries) == 0 || e.at < b.since {
-			b.since = e.at
-		}
 		b.Entries = append(b.Entries, e)
 		b.Items += e.Items
 		b.Bytes += e.Bytes

@@ -52,7 +52,6 @@ type Batch[W any] struct {
 	Bytes   int64
 
 	claimed []int
-	since   int64
 }
 
 // Ring is the queue. Its methods may be called from any goroutine.
@@ -162,9 +161,6 @@ func (r *Ring[W]) Release(b *Batch[W], err error) {
 	r.mu.Unlock()
 	r.wake()
 }
-
-// Waited returns how long the oldest entry of b has been in the ring.
-func (r *Ring[W]) Waited(b *Batch[W]) time.Duration { return time.Duration(r.now() - b.since) }
 
 // Close refuses new requests and those that wait for space. What the ring
 // holds can still be taken. It may be called more than once.

@@ -21,6 +21,8 @@ const (
 	// compressed is how many times smaller a block is than its spans' OTLP
 	// bytes, at least; only used to guess a full block's size on disk.
 	compressed = 4
+	// blockOverhead is more than a block takes up for few rows.
+	blockOverhead = 64 << 10
 )
 
 // levelHasOpen is set in a manifest's Block.Level when open calls are among
@@ -43,7 +45,7 @@ func (e *engine) compactAll() {
 
 // small reports whether a block is worth merging.
 func (e *engine) small(b manifest.Block) bool {
-	return b.Rows <= int64(e.cfg.CutSpans)/compactFraction && b.Bytes <= e.cfg.CutBytes/compressed/compactFraction
+	return b.Rows <= int64(e.cfg.CutSpans)/compactFraction && b.Bytes <= e.cfg.CutBytes/compressed/compactFraction+blockOverhead
 }
 
 // pickRun returns the oldest run of neighbours to merge, or nil.
@@ -64,7 +66,7 @@ func (e *engine) runFrom(blocks []manifest.Block) []manifest.Block {
 		rows, size, largest = rows+b.Rows, size+b.Bytes, max(largest, b.Rows)
 		// An old block would be kept for as long as the youngest in it.
 		tooLong := e.cfg.Retention.MaxAge > 0 && b.ReceivedMax-blocks[0].ReceivedMin > int64(e.cfg.Retention.MaxAge/8)
-		if !e.small(b) || rows > int64(e.cfg.CutSpans) || size > e.cfg.CutBytes/compressed || tooLong {
+		if !e.small(b) || rows > int64(e.cfg.CutSpans) || size > e.cfg.CutBytes/compressed+blockOverhead*int64(n+1) || tooLong {
 			break
 		}
 		if n+1 >= compactRun && largest <= rows-largest {

@@ -43,6 +43,8 @@ func (s *scenario) write(st store.Store, td ptrace.Traces) {
 
 const scenarioCuts = 5
 
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
+
 // play ends early, without a word, when the store does not open or is closed.
 func (s *scenario) play() {
 	st, err := store.Open(s.config())
@@ -104,17 +106,18 @@ func each(t *testing.T, stop func(s *scenario, n int) error, after func(t *testi
 func TestCrashAtEveryStep(t *testing.T) {
 	type crash struct {
 		fs    *memfs.FS
-		acked ledger
+		acked *ledger
 	}
 	var crashed *crash
 	n := each(t, func(s *scenario, n int) error {
-		crashed = &crash{fs: s.fs.Crash(rand.New(rand.NewPCG(uint64(n), 1))), acked: s.ledger.clone()}
+		acked := s.ledger.clone() // before the power goes, not after
+		crashed = &crash{fs: s.fs.Crash(newRandom(uint64(n))), acked: acked}
 		return nil
 	}, func(t *testing.T, s *scenario, n int) {
 		if crashed == nil {
 			return
 		}
-		after := &scenario{fs: crashed.fs, ledger: &crashed.acked}
+		after := &scenario{fs: crashed.fs, ledger: crashed.acked}
 		after.ledger.mayHave(s.ledger)
 		crashed = nil
 		st, err := store.Open(after.config())
@@ -144,8 +147,10 @@ func TestFailureAtEveryStep(t *testing.T) {
 
 // clone copies the ledger; versions that were not acknowledged by now are
 // those of writes under way.
-func (l *ledger) clone() ledger {
-	c := ledger{records: map[storetest.Identity]*record{}, bare: map[string]*count{}}
+func (l *ledger) clone() *ledger {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &ledger{records: map[storetest.Identity]*record{}, bare: map[string]*count{}}
 	for id, r := range l.records {
 		c.records[id] = &record{versions: append([]version(nil), r.versions...)}
 	}

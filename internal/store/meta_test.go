@@ -264,7 +264,9 @@ func (p *play) check() {
 
 // ledger is what the store was given, and whether it acknowledged it.
 type ledger struct {
-	maxAge  time.Duration
+	maxAge time.Duration
+
+	mu      sync.Mutex // for add and clone
 	records map[storetest.Identity]*record
 	bare    map[string]*count // spans without identity, by what they are
 }
@@ -281,6 +283,8 @@ type version struct {
 type count struct{ least, most int }
 
 func (l *ledger) add(td ptrace.Traces, acked bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, p := range storetest.Split(td) {
 		id, ok := p.Identity()
 		if !ok {

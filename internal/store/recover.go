@@ -21,6 +21,10 @@ type recovery struct {
 	fresh bool   // blocks were made that the manifest does not name yet
 	first uint64 // the log segment in which the live head begins; 0 before the first frame
 	at    uint64 // the segment of the last frame
+	// carried are the open calls that the last cut put into the live head. What
+	// later frames made of them counts for nothing: in the log they are only
+	// where that cut found them.
+	carried []*entry
 }
 
 func (r *recovery) run() (err error) {
@@ -173,8 +177,8 @@ func (r *recovery) cut(segment uint64) error {
 	}
 	r.fresh, r.first = true, segment
 	r.begin()
-	entries, err := carryBatches(p.carry)
-	for _, en := range entries {
+	r.carried, err = carryBatches(p.carry)
+	for _, en := range r.carried {
 		r.live.insert(en)
 	}
 	return err
@@ -183,18 +187,8 @@ func (r *recovery) cut(segment uint64) error {
 // commit puts the open calls that earlier heads held into the newest segment,
 // lets the new blocks count, and deletes the segments they replace.
 func (r *recovery) commit() error {
-	var open []head.Span
-	for _, s := range r.live.head.Rows(nil, 0, r.live.head.Sizes().Spans, true) {
-		if s.Carried {
-			open = append(open, s)
-		}
-	}
-	entries, err := carryBatches(open)
-	if err != nil {
-		return err
-	}
 	var frames []log.Frame
-	for _, en := range entries {
+	for _, en := range r.carried {
 		frames = append(frames, log.Frame{Kind: en.kind, Received: en.received, Payload: en.batch.Payload()})
 	}
 	if err := r.log.Append(frames...); err != nil {

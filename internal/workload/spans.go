@@ -1,9 +1,9 @@
 package workload
 
 import (
+	"crypto/sha256"
 	"strings"
 
-	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -144,7 +144,7 @@ func (s *Spans) start(step *Step, kind ptrace.SpanKind, name string) {
 	e := &step.Event
 	o := &openSpan{pending: ptrace.NewSpanSlice(), resource: [2]string{e.Service, e.Node}}
 	o.span = o.pending.AppendEmpty()
-	o.ref = causal.SpanRef{TraceID: xxh3.HashString128(step.Activity).Bytes(), SpanID: spanID(e.ID)}
+	o.ref = causal.SpanRef{TraceID: traceID(step.Activity), SpanID: spanID(e.ID)}
 	parent, related := s.context(step)
 	if !parent.IsZero() {
 		o.ref.TraceID = parent.TraceID
@@ -232,8 +232,13 @@ func (s *Spans) slice(key [2]string) ptrace.SpanSlice {
 	return slice
 }
 
+func traceID(activity string) pcommon.TraceID {
+	h := sha256.Sum256([]byte("trace " + activity))
+	return pcommon.TraceID(h[:16])
+}
+
 func spanID(id string) pcommon.SpanID {
-	h := xxh3.HashString128("span " + id).Bytes()
+	h := sha256.Sum256([]byte("span " + id))
 	return pcommon.SpanID(h[:8])
 }
 

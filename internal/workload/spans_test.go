@@ -99,12 +99,11 @@ func checkSpanEdges(t *testing.T, got told) (apart int, types map[causal.Type]in
 }
 
 func TestTruthOfSpans(t *testing.T) {
-	var truth Truth
 	ref := causal.SpanRef{TraceID: [16]byte{1}, SpanID: [8]byte{2}}
 	require.Equal(t, `{"span":{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000","parent_span_id":"0300000000000000","name":"x","service":"s","node":"n"}}`+"\n",
-		string(truth.AppendSpan(nil, &SpanTruth{Ref: ref, Parent: [8]byte{3}, Name: "x", Service: "s", Node: "n"})))
+		string((&SpanTruth{Ref: ref, Parent: [8]byte{3}, Name: "x", Service: "s", Node: "n"}).AppendTruth(nil)))
 	require.Equal(t, `{"edge":{"type":"message_flow","cause":{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"},"effect":{"trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"}}}`+"\n",
-		string(truth.AppendEdge(nil, SpanEdge{Type: causal.MessageFlow, Cause: ref, Effect: ref})))
+		string((&SpanEdge{Type: causal.MessageFlow, Cause: ref, Effect: ref}).AppendTruth(nil)))
 }
 
 func TestRecentForgetsTheOldest(t *testing.T) {

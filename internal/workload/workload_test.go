@@ -212,14 +212,13 @@ func TestValidateNamesTheField(t *testing.T) {
 }
 
 func TestTruthOfSteps(t *testing.T) {
-	var truth Truth
 	step := Step{
 		Event: event.Event{Kind: event.KindSend, ID: "e2", Service: "s", Node: "n", Process: "p"}, Span: "e2", Parent: "e1", Activity: "e0",
 		Causes: []Cause{{Type: causal.ParentChild, ID: "e1"}, {Type: causal.ErrorPropagation, ID: "e0", SpansOnly: true}},
 	}
 	require.Equal(t, `{"event":{"event_id":"e2","kind":"send","service":"s","node":"n","process":"p","span":"e2","parent":"e1","activity":"e0"}}`+"\n"+
 		`{"edge":{"type":"parent_child","cause":{"event_id":"e1"},"effect":{"event_id":"e2"}}}`+"\n",
-		string(truth.AppendStep(nil, &step)))
+		string(step.AppendTruth(nil)))
 }
 
 func BenchmarkNextAndEncode(b *testing.B) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
 
 	"github.com/otelscope/otelscope/internal/assemble"
 	"github.com/otelscope/otelscope/internal/deadletter"
@@ -23,6 +25,7 @@ type handler struct {
 	partitions []partition // by ring partition
 	version    string
 	letters    *letters
+	logger     *zap.Logger // rate-limited
 	measure    func(items int, took time.Duration)
 }
 
@@ -102,6 +105,7 @@ func (s *settling) settle(pieces []piece) error {
 // both cases the client is told.
 func (s *settling) bury(pieces []piece, cause error) error {
 	s.culprits += count(pieces)
+	s.logger.Warn("Refused for good: kept as a dead letter", zap.Int("items", count(pieces)), zap.String("reason", cut(cause.Error())))
 	var lasting []piece
 	for _, p := range pieces {
 		if p.entry.Work.replay {
@@ -121,7 +125,7 @@ func (s *settling) bury(pieces []piece, cause error) error {
 	now := time.Now().UnixNano()
 	for _, p := range lasting {
 		for i := p.from; i < p.to && i < len(p.entry.Work.events); i++ {
-			s.partitions[p.entry.Partition].assembler.Refuse(&p.entry.Work.events[i], now)
+			s.partitions[p.entry.Partition].assembler.Refuse(p.entry.Work.events[i], now)
 		}
 	}
 	return complete(pieces)
@@ -170,12 +174,13 @@ type panicError struct{ text string }
 
 func (e *panicError) Error() string { return "panic: " + e.text }
 
-// panicText is what may be told of a panic: it is cut, since it may quote data.
-func panicText(cause any) string {
+func panicText(cause any) string { return cut(fmt.Sprint(cause)) }
+
+// cut shortens a text that may quote data.
+func cut(text string) string {
 	const most = 200
-	text := fmt.Sprint(cause)
 	if len(text) > most {
-		text = text[:most] + "…"
+		return strings.ToValidUTF8(text[:most], "") + "…"
 	}
 	return text
 }
@@ -259,7 +264,7 @@ func (tx *transaction) add(p piece, out *assemble.Output) {
 		a.Begin()
 	}
 	for i := p.from; i < p.to; i++ {
-		a.Add(&p.entry.Work.events[i], tx.now, out)
+		a.Add(p.entry.Work.events[i], tx.now, out)
 	}
 }
 

@@ -269,6 +269,11 @@ type emptyJoin struct{}
 func (emptyJoin) Error() string   { return "" }
 func (emptyJoin) Unwrap() []error { return nil }
 
+func TestCut(t *testing.T) {
+	require.Equal(t, "short", cut("short"))
+	require.Equal(t, strings.Repeat("x", 199)+"…", cut(strings.Repeat("x", 199)+"äöü"), "never in the middle of a character")
+}
+
 func TestHalve(t *testing.T) {
 	entry := func(n int) piece { return piece{to: n} }
 	for _, c := range []struct {

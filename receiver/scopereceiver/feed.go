@@ -18,7 +18,7 @@ import (
 // the entry is released, with one exception: traces is handed on by the first
 // try and empty from then on; later tries decode wire.
 type work struct {
-	events []event.Event
+	events []*event.Event
 
 	wire   []byte // encoded OTLP TracesData
 	traces ptrace.Traces
@@ -31,7 +31,7 @@ type work struct {
 // What memory work stands for, in bytes. Decoded OTLP takes a multiple of its
 // encoding.
 const (
-	eventBytes     = int64(unsafe.Sizeof(event.Event{}))
+	eventBytes     = int64(unsafe.Sizeof(event.Event{}) + unsafe.Sizeof(&event.Event{}))
 	attributeBytes = int64(unsafe.Sizeof(event.KeyValue{}))
 	decodedFactor  = 6
 )
@@ -100,7 +100,7 @@ func (f *feed) split(events []event.Event, body int64) []ring.Part[work] {
 		at[i] = slot[p] - 1
 		parts[at[i]].Items++
 	}
-	sorted := make([]event.Event, 0, len(events))
+	sorted := make([]*event.Event, 0, len(events))
 	for i := range parts {
 		n := len(sorted) + parts[i].Items
 		parts[i].Work.events = sorted[len(sorted):len(sorted):n]
@@ -109,7 +109,7 @@ func (f *feed) split(events []event.Event, body int64) []ring.Part[work] {
 	each := body/int64(len(events)) + eventBytes
 	for i := range events {
 		part := &parts[at[i]]
-		part.Work.events = append(part.Work.events, events[i])
+		part.Work.events = append(part.Work.events, &events[i])
 		part.Bytes += each + int64(len(events[i].Attributes))*attributeBytes
 		part.Priority = max(part.Priority, priorities[events[i].Priority])
 	}

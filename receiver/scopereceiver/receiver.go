@@ -119,7 +119,7 @@ func (r *scopeReceiver) build() error {
 	})
 	r.handler = &handler{
 		next: r.next, partitions: make([]partition, partitions), version: r.set.BuildInfo.Version,
-		letters: r.letters, measure: r.counts.batch,
+		letters: r.letters, logger: seldom(r.set.Logger), measure: r.counts.batch,
 	}
 	budget := assemble.NewBudget(r.cfg.Dedup.MaxEvents)
 	for i := range r.handler.partitions {
@@ -231,13 +231,19 @@ func (r *scopeReceiver) expireIdle() {
 	}
 }
 
+// maxFillToExpire keeps housekeeping out of a ring that has other worries.
+const maxFillToExpire = 0.5
+
 func (r *scopeReceiver) expire() {
 	parts := make([]ring.Part[work], r.cfg.Ring.Partitions)
 	for i := range parts {
 		parts[i] = ring.Part[work]{Partition: i, Work: work{expire: true}, Items: 1}
 	}
+	if r.ring.Fill() > maxFillToExpire {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // a ring that is full has other worries: next time
+	cancel() // never wait for room
 	_, _ = r.ring.Push(ctx, parts)
 }
 

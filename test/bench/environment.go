@@ -4,6 +4,7 @@ import (
 	"debug/buildinfo"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,17 @@ func describe(o options) environment {
 		e.FileSystem = fileSystem(int64(fs.Type))
 	}
 	return e
+}
+
+// busyLoad is the load average from which on others get in the way.
+const busyLoad = 0.5
+
+// load1 is how many threads wanted to run in the last minute; 0 if unknown.
+func load1() float64 {
+	body, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(body), " ")
+	value, _ := strconv.ParseFloat(first, 64)
+	return value
 }
 
 // field finds "name : value" and returns the value.

@@ -103,6 +103,9 @@ func bench(ctx context.Context, o options) error {
 	if r.Environment.FileSystem == "tmpfs" {
 		fmt.Println("! stores lie on tmpfs, where fsync costs nothing: say -dir")
 	}
+	if busy := load1(); busy > busyLoad {
+		fmt.Printf("! this machine is busy (load average %.1f): the figures will say more of that than of the collector\n", busy)
+	}
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options, *results) error

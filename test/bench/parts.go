@@ -23,9 +23,10 @@ func throughput(ctx context.Context, o options, r *results) error {
 		var p pair
 		for _, scope := range []bool{false, true} {
 			name := map[bool]string{false: "plain", true: "scope"}[scope]
-			fmt.Printf("pair %d of %d, %s: %s to warm up, %s …\n", i+1, o.pairs, name, o.warm, o.steady)
+			fmt.Printf("pair %d of %d, %s: %s to warm up, %s …", i+1, o.pairs, name, o.warm, o.steady)
 			err := o.with(ctx, scope, func(s *server) error {
 				m, err := o.spans(ctx, s, fmt.Sprintf("%s-%d", name, i+1), r)
+				fmt.Printf(" %.0f spans/s, %.2f µs CPU a span\n", m.PerSecond, m.ServerCPUus)
 				if scope {
 					p.Scope = m
 				} else {
@@ -38,7 +39,7 @@ func throughput(ctx context.Context, o options, r *results) error {
 			}
 		}
 		p.Ratio = p.Scope.PerSecond / p.Plain.PerSecond
-		fmt.Printf("  plain %.0f, scope %.0f spans/s: %.3f\n", p.Plain.PerSecond, p.Scope.PerSecond, p.Ratio)
+		fmt.Printf("  ratio %.3f\n", p.Ratio)
 		r.Pairs = append(r.Pairs, p)
 	}
 	r.Ratio = median(r.Pairs)

@@ -82,7 +82,7 @@ func TestBlockHoldsWhatWasWritten(t *testing.T) {
 }
 
 func TestFindByIDs(t *testing.T) {
-	rows := realistic(t, 3000)
+	rows := realistic(t, 1200)
 	fsys, _ := write(t, rows)
 	b := open(t, fsys)
 	traces := map[pcommon.TraceID][]Row{}
@@ -104,7 +104,7 @@ func TestFindByIDs(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []Row{r}, got)
 	}
-	for i := range 2000 {
+	for i := range 300 {
 		h := head{trace: pcommon.TraceID{1, byte(i), byte(i >> 8)}, span: pcommon.SpanID{2}}
 		got, err := b.Trace(h.trace)
 		require.NoError(t, err)

@@ -189,7 +189,7 @@ func requireDamage(t *testing.T, err error, name string, what any) {
 // TestEveryFlippedByteOfIDsIsFound: but for the reserved bytes of the header
 // every byte is covered by a checksum that reading everything looks at.
 func TestEveryFlippedByteOfIDsIsFound(t *testing.T) {
-	rows := realistic(t, 20)
+	rows := realistic(t, 8)
 	fsys, _ := write(t, rows)
 	name := IDsName(7)
 	good := contents(t, fsys, name)

@@ -3,7 +3,6 @@ package log
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -366,11 +365,6 @@ func TestOpenFails(t *testing.T) {
 	refused := errors.New("refused")
 	_, _, err := Open(opts(build()), func(Frame) error { return refused })
 	require.ErrorIs(t, err, refused)
-	o := opts(memfs.New())
-	o.Dir = "no/parent/log"
-	require.NoError(t, openError(o), "memfs makes parents, too")
-	_, err = memfs.New().Open("nothing")
-	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
 func BenchmarkAppend(b *testing.B) {

@@ -211,7 +211,7 @@ func TestFramesInsidePayloads(t *testing.T) {
 	fsys := memfs.New()
 	l, _ := open(t, opts(fsys))
 	require.NoError(t, l.Append(frame("a")))
-	inner := appendFrame(nil, place{1, 5000}, 4000, frame("forged"))
+	inner := appendFrame(nil, place{1, 5000}, 100, frame("forged"))
 	require.NoError(t, l.Append(Frame{Kind: 1, Payload: bytes.Repeat(inner, 50)}))
 	name := segmentName("log", 1)
 	data := get(t, fsys, name)[:l.Size()-1]

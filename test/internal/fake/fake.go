@@ -69,6 +69,8 @@ var (
 )
 
 func serve(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	config, err := os.ReadFile(args[len(args)-1])
 	if err != nil {
 		return err
@@ -95,8 +97,6 @@ func serve(args []string) error {
 		servers = append(servers, srv)
 		go func() { _ = srv.Serve(lis) }()
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	<-ctx.Done()
 	for _, s := range servers {
 		s.Close()

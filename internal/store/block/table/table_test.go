@@ -124,8 +124,8 @@ func TestReadByParquetGo(t *testing.T) {
 		w.Reset(&file)
 		m := make(model, len(specs))
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		rows := rapid.IntRange(0, 2000).Draw(t, "rows")
-		distinct := rapid.IntRange(1, 5000).Draw(t, "distinct")
+		rows := rapid.IntRange(0, 200).Draw(t, "rows")
+		distinct := rapid.IntRange(1, 500).Draw(t, "distinct")
 		nulls := rapid.IntRange(0, 10).Draw(t, "nulls of ten")
 		length := rapid.IntRange(0, 60).Draw(t, "length")
 		for range rows {
@@ -169,7 +169,7 @@ func checkLocations(t require.TestingT, w *Writer, m model, file []byte) {
 		for range page.Rows {
 			v, err := page.Next()
 			require.NoError(t, err)
-			require.Equal(t, m[column][row], bytes.Clone(v[:len(v):len(v)]))
+			require.True(t, bytes.Equal(m[column][row].([]byte), v))
 			row++
 		}
 		_, err = page.Next()
@@ -186,7 +186,9 @@ func TestRowGroupsAndFullDictionaries(t *testing.T) {
 	w.Reset(&file)
 	m := make(model, len(specs))
 	for row := range GroupRows + 5000 {
-		require.Equal(t, row/GroupRows, w.Group())
+		if w.Group() != row/GroupRows {
+			require.Equal(t, row/GroupRows, w.Group())
+		}
 		for i, s := range specs {
 			switch {
 			case s.Kind == Int64 || s.Kind == Micros:
@@ -210,16 +212,14 @@ func TestRowGroupsAndFullDictionaries(t *testing.T) {
 }
 
 func TestLargeValuesEndRowGroups(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1))
+	r := rand.NewChaCha8([32]byte{})
 	var file bytes.Buffer
 	w := NewWriter([]Spec{{Name: "a", Kind: Bytes}})
 	w.Reset(&file)
 	var want [][]byte
 	for range 5 {
 		v := make([]byte, GroupBytes/2)
-		for i := range v {
-			v[i] = byte(r.Uint32())
-		}
+		_, _ = r.Read(v)
 		w.Column(0).Value(v)
 		want = append(want, v)
 		require.NoError(t, w.EndRow())
@@ -283,7 +283,7 @@ func TestWriteErrors(t *testing.T) {
 	}
 	var file bytes.Buffer
 	require.NoError(t, write(&file))
-	for room := 0; room < file.Len(); room += 1 + file.Len()/50 {
+	for room := 0; room < file.Len(); room += 1 + file.Len()/10 {
 		require.ErrorIs(t, write(&failing{room}), errFull, room)
 	}
 	require.ErrorIs(t, write(&failing{file.Len() - 1}), errFull)

@@ -1,0 +1,306 @@
+package head_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"pgregory.net/rapid"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/store/head"
+	"github.com/otelscope/otelscope/internal/store/storetest"
+)
+
+func parse(t require.TestingT, td ptrace.Traces) *head.Batch {
+	var m ptrace.ProtoMarshaler
+	payload, err := m.MarshalTraces(td)
+	require.NoError(t, err)
+	b, err := head.Parse(payload, td.SpanCount())
+	require.NoError(t, err)
+	require.Equal(t, td.SpanCount(), b.Len())
+	require.Equal(t, payload, b.Payload())
+	return b
+}
+
+func decode(t require.TestingT, spans []head.Span) []storetest.Plain {
+	var out []storetest.Plain
+	for _, s := range spans {
+		p, err := storetest.Decode(store.Span{Origin: s.Origin, Bytes: s.Bytes})
+		require.NoError(t, err)
+		require.Equal(t, p.Open(), s.Open)
+		out = append(out, p)
+	}
+	return out
+}
+
+func all(h *head.Head) []head.Span { return h.Rows(nil, 0, h.Sizes().Spans, false) }
+
+// TestModel holds the head to storetest.Model, for batches of few ids.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h, now := head.New(0), time.Unix(1, 0)
+		model := storetest.NewModel(func() time.Time { now = now.Add(1); return now })
+		for range rapid.IntRange(1, 6).Draw(rt, "batches") {
+			td := storetest.Traces(rapid.SliceOfN(storetest.Specs(), 0, 30).Draw(rt, "specs")...)
+			require.NoError(rt, model.Write(context.Background(), td))
+			before := h.Sizes().Spans
+			require.Equal(rt, int(model.Stats().Spans)-before, h.Insert(parse(rt, td), now.UnixNano()))
+		}
+		sizes, want := h.Sizes(), model.Stats()
+		require.EqualValues(rt, want.OpenCalls, sizes.OpenCalls)
+		require.EqualValues(rt, want.Duplicates, sizes.Duplicates)
+		ctx := context.Background()
+		for id := range uint64(4) {
+			spans, err := model.Trace(ctx, storetest.TraceID(id))
+			require.NoError(rt, err)
+			same(t, rt, spans, h.Trace(storetest.TraceID(id)))
+		}
+		for _, id := range []string{"", "a", "b", "c"} {
+			spans, err := model.Event(ctx, id)
+			require.NoError(rt, err)
+			same(t, rt, spans, h.Event(id))
+		}
+		var open []store.Span
+		for s := range model.Scan(ctx, store.ScanOptions{OpenCalls: true}) {
+			open = append(open, s)
+		}
+		same(t, rt, open, h.Rows(nil, 0, sizes.Spans, true))
+	})
+}
+
+func same(t *testing.T, rt *rapid.T, want []store.Span, got []head.Span) {
+	var plain []storetest.Plain
+	for _, s := range want {
+		p, err := storetest.Decode(s)
+		require.NoError(rt, err)
+		plain = append(plain, p)
+	}
+	storetest.SameSet(t, plain, decode(rt, got))
+}
+
+func TestManySpans(t *testing.T) {
+	const batches, spans = 30, 1000
+	h := head.New(0) // so that tables grow
+	var ids []head.Identity
+	for i := range uint64(batches) {
+		b := parse(t, storetest.Request(i+1, spans))
+		require.Equal(t, spans, h.Insert(b, int64(i+1)))
+	}
+	for i, s := range all(h) {
+		info, err := head.Peek(s.Bytes)
+		require.NoError(t, err)
+		ids = append(ids, info.Identity)
+		require.EqualValues(t, i/spans+1, s.Received)
+	}
+	require.Len(t, ids, batches*spans)
+	for i := range ids {
+		_, found := h.Span(&ids[i])
+		require.True(t, found)
+	}
+	require.Len(t, h.Trace(ids[77].Trace), 5)
+	_, found := h.Span(&head.Identity{Trace: ids[0].Trace})
+	require.False(t, found)
+	require.Nil(t, h.Trace([16]byte{1}))
+	sizes := h.Sizes()
+	require.Equal(t, int64(1), sizes.Oldest)
+	require.Equal(t, int64(batches), sizes.Newest)
+	require.Zero(t, h.Insert(parse(t, ptrace.NewTraces()), 5))
+	require.Equal(t, sizes, h.Sizes())
+	require.Zero(t, h.Insert(parse(t, storetest.Request(1, spans)), 99), "all were there")
+}
+
+// TestCarriedIsOlder inserts a carried open call behind another version.
+func TestCarriedIsOlder(t *testing.T) {
+	spec := storetest.Spec{Trace: 1, Span: 1, Name: "second", State: causal.CallOpen, Event: "b", Links: []uint64{2}}
+	h := head.New(0)
+	h.Insert(parse(t, storetest.Traces(spec)), 20)
+	spec.Name, spec.Event, spec.Links = "first", "a", []uint64{1}
+	carried := parse(t, storetest.Traces(spec))
+	carried.Carried = true
+	require.Zero(t, h.Insert(carried, 10))
+
+	spans := h.Trace(storetest.TraceID(1))
+	require.True(t, spans[0].Carried)
+	require.Equal(t, int64(10), spans[0].Received)
+	p := decode(t, spans)[0]
+	require.Equal(t, "first", p.Span().Name())
+	require.Len(t, p.Links, 2)
+	require.Len(t, h.Event("a"), 1)
+	require.Empty(t, h.Event("b"))
+	require.Equal(t, 1, h.Sizes().OpenCalls)
+
+	spec.Name, spec.State = "complete", causal.CallReturned
+	h.Insert(parse(t, storetest.Traces(spec)), 30)
+	require.Zero(t, h.Sizes().OpenCalls)
+	require.Len(t, h.Event("a"), 1)
+	require.Equal(t, int64(30), h.Event("a")[0].Received)
+}
+
+// TestLongUnited unites spans that do not fit a chunk together.
+func TestLongUnited(t *testing.T) {
+	h := head.New(0)
+	links := make([]uint64, 2000) // some 80 KB
+	for i := range links {
+		links[i] = uint64(i + 1)
+	}
+	spec := storetest.Spec{Trace: 1, Span: 1}
+	for i := range uint64(3) {
+		spec.Span = i + 1
+		h.Insert(parse(t, storetest.Traces(spec)), 1)
+	}
+	before := h.Trace(storetest.TraceID(1))
+	for i := range uint64(3) {
+		spec.Span, spec.Links = i+1, links
+		h.Insert(parse(t, storetest.Traces(spec)), 1)
+	}
+	for i, p := range decode(t, h.Trace(storetest.TraceID(1))) {
+		require.Len(t, p.Links, len(links))
+		require.Empty(t, decode(t, before)[i].Links, "what was handed out does not change")
+	}
+}
+
+func TestReadersBesideInsert(t *testing.T) {
+	h := head.New(0)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(done)
+		for i := range uint64(50) {
+			h.Insert(parse(t, storetest.Traces(
+				storetest.Spec{Trace: 1, Span: i + 1, Event: "e", Links: []uint64{i}},
+				storetest.Spec{Trace: 1, Span: 1, State: causal.CallOpen, Links: []uint64{i}},
+			)), 1)
+		}
+	})
+	for range 2 {
+		wg.Go(func() {
+			for last := 0; ; {
+				spans := h.Trace(storetest.TraceID(1))
+				if len(spans) < last {
+					t.Errorf("%d spans after %d", len(spans), last)
+				}
+				last = len(spans)
+				h.Event("e")
+				all(h)
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, h.Event("e"), 50)
+}
+
+func TestCollector(t *testing.T) {
+	h := head.New(0)
+	h.Insert(parse(t, storetest.Traces(
+		storetest.Spec{Service: "a", Trace: 1, Span: 1, Event: "e"}, storetest.Spec{Service: "b", Trace: 1, Span: 2}, storetest.Spec{Service: "a", Trace: 1, Span: 3},
+	)), 1)
+	var c head.Collector
+	for _, s := range all(h) {
+		span := bytes.Clone(s.Bytes)
+		require.NoError(t, c.Add(s.Origin, span))
+		clear(span) // the collector has a copy
+	}
+	require.Equal(t, 3, c.Len())
+	copied := head.New(0)
+	require.Equal(t, 3, copied.Insert(c.Batch(), 1))
+	require.Zero(t, c.Len())
+	storetest.SameSet(t, decode(t, all(h)), decode(t, all(copied)))
+	require.Len(t, copied.Event("e"), 1)
+	require.Error(t, c.Add(nil, []byte{0xff}))
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, payload := range [][]byte{
+		{0xff},
+		{0x0a, 5, 0x12, 3, 0x12, 1, 0xff},       // a span that is none
+		{0x0a, 7, 0x12, 5, 0x12, 3, 0x0a, 1, 1}, // a trace id of one byte
+	} {
+		_, err := head.Parse(payload, 0)
+		require.Error(t, err, "% x", payload)
+	}
+}
+
+func TestPeek(t *testing.T) {
+	kv := func(parts ...[]byte) []byte {
+		b := slices.Concat(parts...)
+		return append([]byte{9<<3 | 2, byte(len(b))}, b...)
+	}
+	key := append([]byte{0x0a, byte(len(causal.AttrEventID))}, causal.AttrEventID...)
+	value := []byte{0x12, 3, 0x0a, 1, 'e'}
+	for _, c := range []struct {
+		name string
+		span []byte
+		want string // the event
+		bad  bool
+	}{
+		{name: "empty"},
+		{name: "key first", span: kv(key, value), want: "e"},
+		{name: "value first", span: kv(value, key), want: "e"},
+		{name: "unknown field within", span: kv([]byte{0x18, 1}, value, key), want: "e"},
+		{name: "long value first", span: append([]byte{9<<3 | 2, 0xa6, 0x01}, slices.Concat([]byte{0x12, 0x93, 0x01, 0x0a, 0x90, 0x01}, bytes.Repeat([]byte{'x'}, 144), key)...), want: string(bytes.Repeat([]byte{'x'}, 144))},
+		{name: "the first of a key counts", span: slices.Concat(kv(key, value), kv(key, []byte{0x12, 3, 0x0a, 1, 'f'})), want: "e"},
+		{name: "no string", span: kv(key, []byte{0x12, 2, 0x18, 1})},
+		{name: "no value", span: kv(key)},
+		{name: "group", span: []byte{8<<3 | 3, 0}, bad: true},
+		{name: "unknown fixed32", span: append([]byte{0x85, 0x01, 1, 2, 3, 4}, kv(key, value)...), want: "e"},
+		{name: "cut tag", span: []byte{0xff}, bad: true},
+		{name: "cut length", span: []byte{0x0a}, bad: true},
+		{name: "length beyond the end", span: []byte{0x0a, 17, 1}, bad: true},
+		{name: "cut start", span: []byte{7<<3 | 1, 1, 2}, bad: true},
+		{name: "cut kind", span: []byte{6 << 3, 0xff}, bad: true},
+		{name: "id of 3 bytes", span: []byte{0x12, 3, 1, 2, 3}, bad: true},
+		{name: "attribute with a cut tag", span: kv([]byte{0xff}), bad: true},
+		{name: "attribute with a cut field", span: kv([]byte{0x18}), bad: true},
+		{name: "attribute with a cut length", span: kv([]byte{0x0a}), bad: true},
+		{name: "field number 0", span: []byte{0x02, 0}, bad: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			info, err := head.Peek(c.span)
+			require.Equal(t, c.bad, err != nil, err)
+			if !c.bad {
+				require.Equal(t, c.want, string(info.Event))
+			}
+		})
+	}
+}
+
+// FuzzPeek holds Peek to pdata wherever pdata accepts the span.
+func FuzzPeek(f *testing.F) {
+	for _, s := range []storetest.Spec{
+		{Trace: 1, Span: 2, Kind: ptrace.SpanKindServer, Start: 5, Name: "n", Event: "e", Return: "r", State: causal.CallOpen, Links: []uint64{1}},
+		{Trace: 1, Event: "e\xff"},
+		{},
+	} {
+		f.Add([]byte(storetest.Split(storetest.Traces(s))[0].Encode(1).Bytes))
+	}
+	f.Fuzz(func(t *testing.T, span []byte) {
+		info, err := head.Peek(span)
+		p, pdataErr := storetest.Decode(store.Span{Origin: []byte{0x12, 0}, Bytes: span})
+		if err != nil || pdataErr != nil {
+			return
+		}
+		id, ok := p.Identity()
+		require.Equal(t, ok, info.Exists())
+		require.Equal(t, id.Trace, info.Trace)
+		require.Equal(t, id.Span, info.Span)
+		require.EqualValues(t, id.Kind, info.Kind)
+		require.EqualValues(t, p.Span().StartTimestamp(), info.Start)
+		require.Equal(t, p.Open(), info.Open)
+		require.Equal(t, p.Span().Links().Len() > 0, info.Links)
+		for _, event := range []string{string(info.Event), string(info.Return), "e", ""} {
+			require.Equal(t, p.HasEvent(event), info.HasEvent(event), "%q", event)
+		}
+	})
+}
