@@ -1,6 +1,7 @@
 package queryextension
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,13 +59,17 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 }
 
 // writeJSON encodes first, so that what fails to encode is still a clean 500.
+// Process ids such as <0.83.0> stay readable: nosniff keeps browsers from
+// taking JSON for HTML.
 func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
-	encoded, err := json.Marshal(body)
-	if err != nil {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(body); err != nil {
 		http.Error(w, "the answer cannot be encoded: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	writeBody(w, contentType, status, encoded)
+	writeBody(w, contentType, status, encoded.Bytes())
 }
 
 func writeBody(w http.ResponseWriter, contentType string, status int, body []byte) {

@@ -47,7 +47,7 @@ func TestHead(t *testing.T) {
 	got := c.do(t, "HEAD", "/api/v1/health", "", nil)
 	require.Equal(t, http.StatusOK, got.status)
 	require.Empty(t, got.body)
-	require.Equal(t, "15", got.header.Get("Content-Length"))
+	require.Equal(t, "16", got.header.Get("Content-Length"))
 }
 
 func TestQueryStrings(t *testing.T) {

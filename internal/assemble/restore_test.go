@@ -222,3 +222,19 @@ func TestLargeTransactionsLeaveNoMemory(t *testing.T) {
 	s.run(parse(t, "mark p a id=1 @1")...)
 	require.Equal(t, 1, cap(s.tx.touched))
 }
+
+// Of the two versions of a call the complete one counts, whichever comes
+// first: here only it knows the group.
+func TestRestorePrefersCompleteCalls(t *testing.T) {
+	s := newStage(testConfig())
+	s.run(parse(t, "call p f id=1 @1")...)
+	s.run(parse(t, "return p f id=2 @2 corr=c")...)
+	for seed := range int64(20) {
+		s.crash(seed)
+		td, _ := s.attempt(parse(t, "mark p a id=3 @3")...)
+		s.Rollback()
+		for _, span := range spansOf(td) {
+			require.Equal(t, "c", str(span.Attributes(), causal.AttrCorrelationID))
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,9 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/otelscope/otelscope/internal/deadletter"
 	"github.com/otelscope/otelscope/receiver/scopereceiver/internal/metadatatest"
@@ -183,6 +188,58 @@ func TestSecondDeath(t *testing.T) {
 	r.requireGood("y")
 }
 
+// A worker that dies in the middle of its search leaves what it has settled to
+// nobody: that is not handed on again.
+func TestDeathAfterPartOfABatch(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Acknowledge, cfg.Workers = acknowledgeBuffered, WorkersConfig{Min: 1, Max: 1}
+	r := start(t, cfg, nil)
+	entered, hold := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int64
+	r.pipeline.set(func(td ptrace.Traces) error {
+		switch calls.Add(1) {
+		case 1:
+			close(entered)
+			<-hold
+		case 2:
+			require.Equal(t, 4, td.SpanCount())
+			return errPoison
+		case 4:
+			require.Equal(t, 2, td.SpanCount())
+			panic("boom")
+		}
+		return nil
+	})
+	require.NoError(t, exportHTTP(r.http, otlp("first")))
+	<-entered
+	for i := range 4 {
+		require.NoError(t, exportHTTP(r.http, otlp(fmt.Sprint("s", i))))
+	}
+	close(hold)
+	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 5 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, []string{"first", "s0", "s1", "s2", "s3"}, r.pipeline.names())
+	require.Equal(t, int64(1), r.counts.restarts.Load())
+}
+
+// What is refused for good and too large to be kept is told to the client.
+func TestTooLargeForTheDeadLetters(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.DeadLetters.MaxBytes = 1 << 20
+	r := start(t, cfg, nil)
+	r.pipeline.set(func(td ptrace.Traces) error {
+		if td.SpanCount() > 1 || contains(td, "big") {
+			return errPoison
+		}
+		return nil
+	})
+	td := otlp("small", "big")
+	td.ResourceSpans().At(1).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr("text", strings.Repeat("x", 2<<20))
+	err := exportGRPC(t, r.grpc, td)
+	require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
+	require.ErrorContains(t, err, deadletter.ErrTooLarge.Error())
+	require.Equal(t, []string{"small"}, r.pipeline.names())
+}
+
 func TestTransientErrors(t *testing.T) {
 	r := start(t, testConfig(t), nil)
 	transient := errors.New("exporter is busy")
@@ -323,6 +380,48 @@ func TestShutdownWithRequestsUnderWay(t *testing.T) {
 	require.ErrorContains(t, <-grpcErr, "503")
 	close(release)
 	require.NoError(t, r.Shutdown(t.Context()), "once is enough")
+}
+
+// A client that never finishes its request does not keep the receiver.
+func TestShutdownWithSlowClients(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Timeout = 200 * time.Millisecond
+	r := build(t, cfg)
+	require.NoError(t, r.Start(t.Context(), hostWith{}))
+	conn, err := net.Dial("tcp", cfg.Protocols.Events.Get().NetAddr.Endpoint)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+	require.NoError(t, err)
+	r.requireGood("other") // by now the server reads the first request
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, r.Shutdown(ctx))
+	require.NoError(t, ctx.Err(), "the configured timeout bounds it")
+}
+
+// Nor does a client that keeps an OTLP server busy.
+func TestShutdownWithStuckOTLP(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Timeout = 200 * time.Millisecond
+	r := build(t, cfg)
+	require.NoError(t, r.Start(t.Context(), hostWith{}))
+	stock := r.otlp
+	leave := make(chan struct{})
+	r.otlp = stuckShutdown{stock, leave}
+	require.ErrorContains(t, r.Shutdown(t.Context()), "the OTLP servers did not end")
+	close(leave)
+	require.NoError(t, stock.Shutdown(t.Context()))
+}
+
+type stuckShutdown struct {
+	receiver.Traces
+	leave chan struct{}
+}
+
+func (s stuckShutdown) Shutdown(context.Context) error {
+	<-s.leave
+	return nil
 }
 
 func TestShutdownDrains(t *testing.T) {

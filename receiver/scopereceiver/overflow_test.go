@@ -77,6 +77,9 @@ func TestOverflowRefuse(t *testing.T) {
 	r, release := stuck(t, "refuse", acknowledgeStored)
 	waiting := r.send("a", 9, "normal")
 	requireReply(t, r.send("b", 1, "high"), 429, ring.ErrFull.Error())
+	before := r.decided()
+	r.expire()
+	require.Equal(t, before, r.decided(), "housekeeping stays out of a ring that fills")
 	requireRetry(t, exportGRPC(t, r.grpc, otlp("x")), codes.ResourceExhausted)
 	require.ErrorContains(t, exportHTTP(r.http, otlp("x")), "429, Retry-After")
 	metadatatest.AssertEqualScopeReceiverRingFill(t, r.telemetry, []metricdata.DataPoint[float64]{{Value: 1}}, metricdatatest.IgnoreTimestamp())
@@ -190,10 +193,8 @@ func TestExpireIdle(t *testing.T) {
 	cfg.Dedup.Window = 20 * time.Millisecond
 	r := start(t, cfg, nil)
 	require.Equal(t, http.StatusOK, r.post(mark("old")).status)
-	require.Eventually(t, func() bool {
-		r.expire()
-		return r.handler.stats().DedupEntries == 0
-	}, 5*time.Second, 5*time.Millisecond)
+	require.Equal(t, 1, r.handler.stats().DedupEntries)
+	require.Eventually(t, func() bool { return r.handler.stats().DedupEntries == 0 }, 30*time.Second, 5*time.Millisecond)
 	metadatatest.AssertEqualScopeReceiverDedupEntries(t, r.telemetry, []metricdata.DataPoint[int64]{{Value: 0}}, metricdatatest.IgnoreTimestamp())
 	require.NoError(t, r.Shutdown(context.Background()))
 }

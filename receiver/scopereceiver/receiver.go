@@ -292,25 +292,29 @@ func (r *scopeReceiver) drain(ctx context.Context) bool {
 	return r.pool.drain(ctx)
 }
 
-// stopServers closes connections that do not end by themselves in time. The
-// stock otlp receiver waits for its clients whatever ctx says, so it is left
-// behind if they stay.
+// stopServers ends both servers side by side, and closes connections to ours
+// that do not end in time. The stock otlp receiver waits for its clients
+// whatever ctx says, so it is left behind if they stay.
 func (r *scopeReceiver) stopServers(ctx context.Context) error {
-	var err error
-	if r.server != nil {
-		if err = r.server.Shutdown(ctx); err != nil {
-			err = r.server.Close()
-		}
-	}
-	if r.otlp == nil {
-		return err
-	}
 	ended := make(chan error, 1)
-	go func() { ended <- r.otlp.Shutdown(ctx) }()
+	if r.otlp == nil {
+		ended <- nil
+	} else {
+		go func() { ended <- r.otlp.Shutdown(ctx) }()
+	}
+	var err error
+	if r.server != nil && r.server.Shutdown(ctx) != nil {
+		err = r.server.Close()
+	}
+	select {
+	case <-ctx.Done():
+	case otlpErr := <-ended:
+		return errors.Join(err, otlpErr)
+	}
 	select {
 	case otlpErr := <-ended:
 		return errors.Join(err, otlpErr)
-	case <-ctx.Done():
+	default:
 		return errors.Join(err, errors.New("the OTLP servers did not end: a client keeps its connection"))
 	}
 }

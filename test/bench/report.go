@@ -94,6 +94,7 @@ func (r *results) figures() []figure {
 			figure{"whole pipeline", "spans/s", mean(r.Pairs, func(p pair) float64 { return p.Scope.PerSecond }), ""},
 			figure{"CPU, plain", "µs/span", mean(r.Pairs, func(p pair) float64 { return p.Plain.ServerCPUus }), ""},
 			figure{"CPU, whole pipeline", "µs/span", mean(r.Pairs, func(p pair) float64 { return p.Scope.ServerCPUus }), ""},
+			figure{"CPU, plain / whole pipeline", "", mean(r.Pairs, func(p pair) float64 { return p.Plain.ServerCPUus / p.Scope.ServerCPUus }), ""},
 			figure{"peak RSS, whole pipeline", "MB", middle.Scope.PeakRSSMB, "< 500"},
 			figure{"on disk", "bytes/span", middle.Scope.BytesPerSpan, ""},
 			figure{"load generator, without the kernel", "µs/span", mean(r.Pairs, func(p pair) float64 { return p.Scope.ClientUserus }), "0.3"},
@@ -183,7 +184,7 @@ func (r *results) markdown() string {
 	}
 	fmt.Fprintf(&b, "| acknowledged, looked up, not found | %d | of %d | 0 |\n", r.Lookups.Lost, r.Lookups.Checked)
 	fmt.Fprintf(&b, "| lookups after the load, p99 (4 readers) | %.2f | ms | |\n\n", r.Lookups.P99ms)
-	fmt.Fprintf(&b, "## Throughput\n\nClosed loop: requests of %d spans (about 350 bytes and 10 attributes a span, traces of 5 to 10 spans, 20 services, 200 span names, one span in ten half of a message), %d in flight over %d gRPC connections. plain: `otlp -> nop`. scope: the whole of `collector-config.yaml`, fsync before each answer, from an empty store.\n\n", requestSize, inFlight, connections)
+	fmt.Fprintf(&b, "## Throughput\n\nClosed loop: requests of %d spans (about 350 bytes and 10 attributes a span, traces of 5 to 10 spans, 20 services, 200 span names, one span in ten half of a message), %d in flight over %d gRPC connections. plain: `otlp -> nop`. scope: the whole of `collector-config.yaml`, fsync before each answer, from an empty store. Blocks that are cut under load are full, so there is nothing to compact; `make crash` is where compaction happens.\n\n", requestSize, inFlight, connections)
 	b.WriteString("| pair | server | spans/s | ratio | CPU µs/span | p50 ms | p99 ms | max ms | peak RSS MB | refused | cuts | compactions | bytes/span |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for i, p := range r.Pairs {
 		fmt.Fprintf(&b, "| %d | plain | %s |\n", i+1, row(p.Plain, ""))

@@ -33,17 +33,18 @@ const (
 // campaign is a run: one data folder, many rounds.
 type campaign struct {
 	options
-	out      io.Writer
-	dir      string
-	at       collector.Addresses
-	configs  []string
-	rand     *rand.Rand
-	workers  []*worker
-	process  *collector.Process
-	api      *collector.API
-	total    verdict
-	rounds   int
-	restarts []time.Duration
+	out                   io.Writer
+	dir                   string
+	at                    collector.Addresses
+	configs               []string
+	rand                  *rand.Rand
+	workers               []*worker
+	process               *collector.Process
+	api                   *collector.API
+	total                 verdict
+	rounds                int
+	restarts              []time.Duration
+	cutCount, compactions int64 // before kills
 }
 
 func newCampaign(o options, dir string, out io.Writer) (*campaign, error) {
@@ -51,15 +52,29 @@ func newCampaign(o options, dir string, out io.Writer) (*campaign, error) {
 	if err != nil {
 		return nil, err
 	}
-	configs, err := collector.ScopeConfig(dir, o.config, at, collector.Storage{Directory: filepath.Join(dir, "data"), CutBytes: o.cut}, false)
-	if err != nil {
+	c := &campaign{options: o, out: out, dir: dir, at: at, rand: rand.New(rand.NewPCG(o.seed, 0xc4a5))}
+	if err := c.configure(); err != nil {
 		return nil, err
 	}
-	c := &campaign{options: o, out: out, dir: dir, at: at, configs: configs, rand: rand.New(rand.NewPCG(o.seed, 0xc4a5))}
 	for i := range spanWorkers + nativeWorkers {
 		c.workers = append(c.workers, newWorker(o.seed, i, i >= spanWorkers))
 	}
 	return c, nil
+}
+
+// Stores of one kind cut all the time; those of the other make small blocks,
+// of which compaction makes larger ones, the first kind's too.
+var cuts = []collector.Storage{
+	{CutBytes: "1MiB"},
+	{CutBytes: "64MiB", CutAge: "1s"},
+}
+
+// configure draws what kind of store the next start opens.
+func (c *campaign) configure() (err error) {
+	storage := cuts[c.rand.IntN(len(cuts))]
+	storage.Directory = filepath.Join(c.dir, "data")
+	c.configs, err = collector.ScopeConfig(c.dir, c.config, c.at, storage, false)
+	return err
 }
 
 func (c *campaign) run(ctx context.Context) (err error) {
@@ -101,7 +116,11 @@ func (c *campaign) start(ctx context.Context) (time.Duration, error) {
 
 func (c *campaign) round(ctx context.Context, n int) error {
 	after := 100*time.Millisecond + time.Duration(c.rand.Int64N(int64(c.load)))
-	if err := c.loadAndKill(ctx, after); err != nil {
+	before, err := c.loadAndKill(ctx, after)
+	if err == nil {
+		err = c.configure()
+	}
+	if err != nil {
 		return err
 	}
 	if n%killAgain == killAgain-1 {
@@ -125,7 +144,9 @@ func (c *campaign) round(ctx context.Context, n int) error {
 	c.total.add(v)
 	stats, statErr := c.api.Store(ctx)
 	c.rounds++
-	c.report(n, after, took, acked, unanswered, v, stats)
+	c.cutCount += before.Cuts
+	c.compactions += before.Compactions
+	c.report(n, after, took, acked, unanswered, v, before, stats)
 	for _, w := range c.workers {
 		w.since = len(w.all)
 	}
@@ -133,11 +154,11 @@ func (c *campaign) round(ctx context.Context, n int) error {
 }
 
 // loadAndKill kills the collector under load, and waits until all workers have
-// felt it.
-func (c *campaign) loadAndKill(ctx context.Context, after time.Duration) error {
+// felt it. It returns the store's figures of just before.
+func (c *campaign) loadAndKill(ctx context.Context, after time.Duration) (store.Stats, error) {
 	senders, stop, err := c.senders()
 	if err != nil {
-		return err
+		return store.Stats{}, err
 	}
 	defer stop()
 	loading, cancel := context.WithCancel(ctx)
@@ -158,13 +179,13 @@ func (c *campaign) loadAndKill(ctx context.Context, after time.Duration) error {
 	case <-time.After(after):
 	case <-ctx.Done():
 	case <-c.process.Done():
-		err = errors.New("the collector ended by itself")
 	}
+	stats, err := c.api.Store(ctx)
 	c.process.Kill()
 	cancel()
 	wg.Wait()
 	c.api.Close()
-	return errors.Join(append(errs, err, ctx.Err())...)
+	return stats, errors.Join(append(errs, err)...)
 }
 
 // senders are new for each round: old connections are to a dead process.
@@ -292,9 +313,9 @@ func (c *campaign) finish(ctx context.Context) error {
 	return err
 }
 
-func (c *campaign) report(n int, after, took time.Duration, acked, unanswered int, v verdict, s store.Stats) {
-	fmt.Fprintf(c.out, "round %2d/%d: killed after %4d ms, %6d acknowledged, %d requests unanswered; up in %4d ms, %6d spans recovered, %d blocks; %5d lookups, %d lost, %d doubled, %d wrong\n",
-		n+1, c.options.rounds, after.Milliseconds(), acked, unanswered, took.Milliseconds(), s.RecoveredSpans, s.Blocks, v.checked, v.lost, v.doubled, v.wrong)
+func (c *campaign) report(n int, after, took time.Duration, acked, unanswered int, v verdict, before, s store.Stats) {
+	fmt.Fprintf(c.out, "round %2d/%d: killed after %4d ms, %2d cuts, %2d compactions, %6d acknowledged, %d requests unanswered; up in %4d ms, %6d spans recovered, %3d blocks; %5d lookups, %d lost, %d doubled, %d wrong\n",
+		n+1, c.options.rounds, after.Milliseconds(), before.Cuts, before.Compactions, acked, unanswered, took.Milliseconds(), s.RecoveredSpans, s.Blocks, v.checked, v.lost, v.doubled, v.wrong)
 }
 
 func (v *verdict) explain() string {
@@ -319,6 +340,6 @@ func (c *campaign) summary() {
 	if n := len(c.restarts); n > 0 {
 		middle, longest = c.restarts[n/2], c.restarts[n-1]
 	}
-	fmt.Fprintf(c.out, "%d rounds, %d spans and events acknowledged, %d lookups, %d lost, %d doubled, %d wrong; restart p50 %d ms, max %d ms; seed %d\n",
-		c.rounds, acked, c.total.checked, c.total.lost, c.total.doubled, c.total.wrong, middle.Milliseconds(), longest.Milliseconds(), c.seed)
+	fmt.Fprintf(c.out, "%d rounds, %d cuts, %d compactions, %d spans and events acknowledged, %d lookups, %d lost, %d doubled, %d wrong; restart p50 %d ms, max %d ms; seed %d\n",
+		c.rounds, c.cutCount, c.compactions, acked, c.total.checked, c.total.lost, c.total.doubled, c.total.wrong, middle.Milliseconds(), longest.Milliseconds(), c.seed)
 }

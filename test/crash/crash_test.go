@@ -37,7 +37,7 @@ func against(t *testing.T, behaviour string, args ...string) (string, error) {
 func TestAWellBehavedCollectorPasses(t *testing.T) {
 	out, err := against(t, "well", "-rounds", "6")
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(`6 rounds, [1-9]\d+ spans and events acknowledged, [1-9]\d+ lookups, 0 lost, 0 doubled, 0 wrong; restart p50 \d+ ms`), out)
+	require.Regexp(t, regexp.MustCompile(`6 rounds, 0 cuts, 0 compactions, [1-9]\d+ spans and events acknowledged, [1-9]\d+ lookups, 0 lost, 0 doubled, 0 wrong; restart p50 \d+ ms`), out)
 }
 
 func TestWhatIsLostDoubledOrWrongFailsTheRun(t *testing.T) {

@@ -28,11 +28,11 @@ import (
 )
 
 type options struct {
-	binary, config, dir, cut string
-	rounds                   int
-	seed                     uint64
-	rate                     float64
-	load                     time.Duration
+	binary, config, dir string
+	rounds              int
+	seed                uint64
+	rate                float64
+	load                time.Duration
 }
 
 func parse(args []string, out io.Writer) (options, error) {
@@ -42,7 +42,6 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.binary, "binary", "bin/otelcol-scope", "the distribution")
 	fs.StringVar(&o.config, "config", "collector-config.yaml", "its config; addresses and folders are replaced")
 	fs.StringVar(&o.dir, "dir", os.TempDir(), "where the data folder is made")
-	fs.StringVar(&o.cut, "cut", "1MiB", "cut_bytes of the store: small, so that cuts and compactions are many")
 	fs.IntVar(&o.rounds, "rounds", 50, "how often to kill")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the moments, the requests and their ids")
 	fs.Float64Var(&o.rate, "rate", 40, "requests a second of each of the workers")

@@ -120,3 +120,69 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric(float64(meta.ParquetBytes)/n, "parquet-B/span")
 	b.ReportMetric(float64(meta.IDsBytes)/n, "ids-B/span")
 }
+
+// BenchmarkReads asks one block of a head's size, from the page cache.
+func BenchmarkReads(b *testing.B) {
+	rows := realistic(b, 150_000)
+	dir := b.TempDir()
+	_, err := NewWriter(vfs.OS, dir).Write(1, rows)
+	require.NoError(b, err)
+	blk, err := Open(vfs.OS, dir, 1)
+	require.NoError(b, err)
+	defer blk.Close()
+	r := rand.New(rand.NewPCG(3, 4))
+	b.Run("missing trace", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := range b.N {
+			_, _ = blk.Trace(pcommon.TraceID{1, byte(i), byte(i >> 8), byte(i >> 16)})
+		}
+	})
+	b.Run("one span", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			h := headOf(rows[r.IntN(len(rows))].Span)
+			got, err := blk.Span(h.trace, h.span)
+			require.NoError(b, err)
+			require.NotEmpty(b, got)
+		}
+	})
+	b.Run("scan", func(b *testing.B) {
+		b.ReportAllocs()
+		n := 0
+		for range b.N {
+			for _, err := range blk.Scan(b.Context()) {
+				if err != nil {
+					b.Fatal(err)
+				}
+				n++
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/span")
+	})
+	b.Run("open", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			other, err := Open(vfs.OS, dir, 1)
+			require.NoError(b, err)
+			require.NoError(b, other.Close())
+		}
+	})
+}
+
+// BenchmarkDecode is how long pdata takes for the same spans: a measure of the
+// machine, to compare BenchmarkWrite with.
+func BenchmarkDecode(b *testing.B) {
+	rows := realistic(b, 2000)
+	var spans [][]byte
+	for _, r := range rows {
+		spans = append(spans, r.Span)
+	}
+	data, err := otlpwire.AppendTraces(nil, rows[0].Origin, spans...)
+	require.NoError(b, err)
+	began := cpuTime()
+	for b.Loop() {
+		_, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(cpuTime()-began)/float64(b.N*len(rows)), "cpu-ns/span")
+}

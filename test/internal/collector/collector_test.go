@@ -27,7 +27,7 @@ func start(t *testing.T) (*Process, Addresses) {
 	at, err := NewAddresses()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	configs, err := ScopeConfig(dir, "base.yaml", at, Storage{Directory: filepath.Join(dir, "data"), CutBytes: "1MiB"}, true)
+	configs, err := ScopeConfig(dir, "base.yaml", at, Storage{Directory: filepath.Join(dir, "data"), CutBytes: "1MiB", CutAge: "1s"}, true)
 	require.NoError(t, err)
 	p, err := Start(Settings{Binary: self, Configs: configs, Dir: dir, Env: []string{fake.Env + "=well"}})
 	require.NoError(t, err)

@@ -32,8 +32,8 @@ func (a Addresses) APIURL() string { return "http://" + a.API }
 
 // Storage overrides the storage settings of a Scope run.
 type Storage struct {
-	Directory string
-	CutBytes  string // "" leaves the default
+	Directory        string
+	CutBytes, CutAge string // "" leaves the default
 }
 
 // ScopeConfig writes what a run changes in the distribution's own config, base,
@@ -46,6 +46,9 @@ func ScopeConfig(dir, base string, a Addresses, s Storage, profile bool) ([]stri
 	fmt.Fprintf(&b, "extensions:\n  health_check: {endpoint: %q}\n  scope_query:\n    http: {endpoint: %q}\n    storage:\n      directory: %q\n", a.Health, a.API, s.Directory)
 	if s.CutBytes != "" {
 		fmt.Fprintf(&b, "      cut_bytes: %s\n", s.CutBytes)
+	}
+	if s.CutAge != "" {
+		fmt.Fprintf(&b, "      cut_age: %s\n", s.CutAge)
 	}
 	extensions := "scope_query, health_check"
 	if profile {
