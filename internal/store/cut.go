@@ -59,7 +59,7 @@ func (c *cut) decide() error {
 	if c.plan != nil {
 		return nil
 	}
-	p, err := c.planOf(c.head)
+	p, err := c.planOf(c.head, true)
 	if err != nil {
 		return fmt.Errorf("look for open calls: %w", err)
 	}

@@ -16,8 +16,9 @@ type plan struct {
 	info  manifest.Block // arrivals and whether open calls are among rows
 }
 
-// planOf decides for each row of a head.
-func (e *engine) planOf(h *head.Head) (*plan, error) {
+// planOf decides for each row of a head. Without bounded all open calls are
+// carried that can be.
+func (e *engine) planOf(h *head.Head, bounded bool) (*plan, error) {
 	n := h.Sizes().Spans
 	p := &plan{rows: make([]block.Row, 0, n)}
 	var open []head.Span
@@ -32,7 +33,7 @@ func (e *engine) planOf(h *head.Head) (*plan, error) {
 			}
 		}
 	}
-	return p, e.planOpen(p, open)
+	return p, e.planOpen(p, open, bounded)
 }
 
 func (p *plan) add(origin, span []byte, received int64) {
@@ -46,7 +47,7 @@ func (p *plan) add(origin, span []byte, received int64) {
 // planOpen decides for the open calls: what a block has complete already is
 // not open any more; the rest is carried, the newest first, as far as the
 // bounds go.
-func (e *engine) planOpen(p *plan, open []head.Span) error {
+func (e *engine) planOpen(p *plan, open []head.Span, bounded bool) error {
 	slices.SortStableFunc(open, func(a, b head.Span) int { return cmp.Compare(b.Received, a.Received) })
 	bytes, overflow := int64(0), int64(0)
 	for _, s := range open {
@@ -65,7 +66,7 @@ func (e *engine) planOpen(p *plan, open []head.Span) error {
 				continue
 			}
 			bytes += int64(len(s.Bytes))
-			if len(p.carry) < e.cfg.MaxOpenCalls && bytes <= e.cfg.MaxOpenBytes {
+			if !bounded || len(p.carry) < e.cfg.MaxOpenCalls && bytes <= e.cfg.MaxOpenBytes {
 				p.carry = append(p.carry, s)
 				continue
 			}

@@ -99,6 +99,7 @@ func (r *recovery) openBlocks() error {
 			return fmt.Errorf("block %d: %w", info.Number, err)
 		}
 		r.view.blocks = append(r.view.blocks, &part{info: info, block: b, refs: 1})
+		r.live.last = max(r.live.last, info.ReceivedMax) // arrivals never fall
 	}
 	return nil
 }
@@ -163,7 +164,9 @@ func (r *recovery) big() bool {
 // than running does, and begins another head with the frames from segment on.
 // The manifest learns of it at the end.
 func (r *recovery) cut(segment uint64) error {
-	p, err := r.planOf(r.live.head)
+	// A block is older than what follows; whether an open call is the first
+	// of its kind is known only when all its versions are in one head.
+	p, err := r.planOf(r.live.head, false)
 	if err != nil {
 		return err
 	}

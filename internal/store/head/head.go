@@ -180,12 +180,12 @@ func (h *Head) add(r *row) (number uint32) {
 	return number
 }
 
-// unite makes fresh a version of the span that has a row. A carried version is
-// older than one that is not, though it comes later.
+// unite makes fresh a version of the span that has a row. Of two open versions
+// the earlier arrival is the first, though it may come later: carried.
 func (h *Head) unite(number uint32, fresh *row) placed {
 	old, p := h.row(number), placed{number: number}
 	base, other := old, fresh
-	if old.flags&flagOpen != 0 && (fresh.flags&flagOpen == 0 || fresh.flags&^old.flags&flagCarried != 0) {
+	if old.flags&flagOpen != 0 && (fresh.flags&flagOpen == 0 || fresh.received < old.received) {
 		base, other = fresh, old
 		p.current, p.before = true, eventsOf(h.bytes(old))
 	}

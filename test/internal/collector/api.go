@@ -82,11 +82,12 @@ func (a *API) Trace(ctx context.Context, id [16]byte) (map[[8]byte]int, error) {
 
 // EventSpan is what matters here of the answer to an event.
 type EventSpan struct {
-	TraceID string            `json:"trace_id"`
-	SpanID  string            `json:"span_id"`
-	EventID string            `json:"event_id"`
-	State   string            `json:"state"`
-	Others  []json.RawMessage `json:"others"`
+	TraceID      string            `json:"trace_id"`
+	SpanID       string            `json:"span_id"`
+	ParentSpanID string            `json:"parent_span_id"`
+	EventID      string            `json:"event_id"`
+	State        string            `json:"state"`
+	Others       []json.RawMessage `json:"others"`
 }
 
 // Event looks an event up, of whatever service and node; nil means that it is

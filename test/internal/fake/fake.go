@@ -235,6 +235,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/api/v1/traces/"):
 		f.answerTrace(w, last)
 	case r.URL.Path == "/api/v1/status":
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		fmt.Fprintf(w, `{"store":{"spans":%d,"oldest":""}}`, f.requests)
 	}
 }
