@@ -226,3 +226,52 @@ func TestDemoFindsWhatItSent(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, run(ended, args, io.Discard), context.Canceled)
 }
+
+func TestATruthThatCannotBeWrittenIsAnError(t *testing.T) {
+	c := newCollector()
+	url, grpcEndpoint := c.serve(t)
+	for protocol, endpoint := range map[string]string{"events": url + "/v1/events", "otlp-grpc": grpcEndpoint} {
+		err := run(t.Context(), []string{"-protocol", protocol, "-endpoint", endpoint, "-orders", "300", "-nodes", "3", "-truth", "/dev/full"}, io.Discard)
+		require.ErrorContains(t, err, "no space left", protocol)
+	}
+}
+
+func TestProgressIsALineASecond(t *testing.T) {
+	c := newCollector()
+	url, grpcEndpoint := c.serve(t)
+	for protocol, endpoint := range map[string]string{"events": url + "/v1/events", "otlp-grpc": grpcEndpoint} {
+		o, err := parse([]string{"-protocol", protocol, "-endpoint", endpoint}, false, io.Discard)
+		require.NoError(t, err)
+		s, err := o.sink(nil)
+		require.NoError(t, err)
+		var out bytes.Buffer
+		p := newProgress(&out)
+		p.next = p.start
+		for range 1000 {
+			p.tick(s)
+		}
+		require.NoError(t, s.close())
+		require.NoError(t, s.close(), "again")
+		require.Equal(t, 1, strings.Count(out.String(), s.unit()+" sent"))
+	}
+}
+
+func TestDemoDoesNotTrustTheAPI(t *testing.T) {
+	for want, answer := range map[string]string{"names no trace": `{}`, "is not found": `{"trace_id":"00"}`} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/v1/events":
+				body, _ := io.ReadAll(r.Body)
+				fmt.Fprintf(w, `{"accepted":%d}`, bytes.Count(body, []byte("\n")))
+			case strings.HasPrefix(r.URL.Path, "/api/v1/traces/"):
+				w.WriteHeader(http.StatusNotFound)
+			default:
+				fmt.Fprint(w, answer)
+			}
+		}))
+		err := run(t.Context(), []string{"demo", "-api", srv.URL, "-endpoint", srv.URL + "/v1/events", "-duration", "2s"}, io.Discard)
+		require.ErrorContains(t, err, want)
+		srv.Close()
+	}
+	require.ErrorContains(t, run(t.Context(), []string{"demo", "-api", "http://\x00"}, io.Discard), "invalid")
+}

@@ -59,7 +59,7 @@ func NewGRPC(endpoint string, n int) (*GRPC, error) {
 		conn, err := grpc.NewClient(endpoint,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
-			grpc.WithDisableServiceConfig(), grpc.WithDisableRetry())
+			grpc.WithWriteBufferSize(256<<10), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry())
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("connect to %q: %w", endpoint, err), g.Close())
 		}

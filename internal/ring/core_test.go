@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestCore replays the transcripts in testdata. Work is a name; time is what
+// TestCore replays the transcripts in testdata/core. Work is a name; time is what
 // the command says it is, in milliseconds.
 //
 //	new items=N bytes=N partitions=N overflow=NAME
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	complete BATCH NAME [error=TEXT]
 //	release BATCH [error=TEXT] | close | fail | giveup REQUEST | stats
 func TestCore(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/core", func(t *testing.T, path string) {
 		tr := &transcript{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return tr.step(t, d)

@@ -49,6 +49,32 @@ func TestTakeWaitsForWork(t *testing.T) {
 	})
 }
 
+func TestReleaseWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New[int](Config{Partitions: 4, MaxItems: 100, MaxBytes: 100})
+		mustPush(t, r, part(0, 1))
+		first, err := r.Take(t.Context(), Want{Max: 10})
+		require.NoError(t, err)
+		took := make(chan *Batch[int])
+		go func() {
+			b, err := r.Take(t.Context(), Want{Max: 10})
+			require.NoError(t, err)
+			took <- b
+		}()
+		mustPush(t, r, part(0, 2))
+		synctest.Wait()
+		select {
+		case <-took:
+			t.Fatal("the partition is claimed")
+		default:
+		}
+		r.Release(first, nil)
+		second := <-took
+		require.Equal(t, 2, second.Items)
+		r.Release(second, nil)
+	})
+}
+
 func TestTakeHoldsSmallBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New[int](Config{Partitions: 4, MaxItems: 100, MaxBytes: 100})

@@ -21,7 +21,7 @@ type Config struct {
 	Retention Retention
 
 	// CutBytes and CutSpans are how much the head takes before it is cut into
-	// a block: bytes of OTLP (default 64 MiB) or spans (default 250,000).
+	// a block: bytes of OTLP (default 32 MiB) or spans (default 250,000).
 	// Twice of either is the hard bound where Write begins to refuse.
 	CutBytes int64
 	CutSpans int
@@ -77,7 +77,7 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	c.CutBytes = defaultTo(c.CutBytes, 64<<20)
+	c.CutBytes = defaultTo(c.CutBytes, 32<<20)
 	c.CutSpans = defaultTo(c.CutSpans, 250_000)
 	c.CutAge = defaultTo(c.CutAge, 5*time.Minute)
 	c.MaxOpenCalls = defaultTo(c.MaxOpenCalls, 1_000_000)

@@ -69,10 +69,15 @@ func (s *scenario) play() {
 	_ = store.Compact(st)
 }
 
-// each plays the scenario once for every operation on the file system: before
-// operation n, stop is called. It returns how many there were.
+// each plays the scenario once for every operation on the file system, or for
+// some of them if it is not to be thorough: before operation n, stop is called.
+// It returns how many there were.
 func each(t *testing.T, stop func(s *scenario, n int) error, after func(t *testing.T, s *scenario, n int)) int {
-	for n := 0; ; n++ {
+	stride := 1
+	if !thorough {
+		stride = 11
+	}
+	for n := 0; ; n += stride {
 		reached := false
 		synctest.Test(t, func(t *testing.T) {
 			s, seen := newScenario(), 0

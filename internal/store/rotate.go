@@ -20,7 +20,7 @@ type liveHead struct {
 	// would only be carried on.
 	carried load
 	since   int64 // arrival of the first span that was not carried; 0 for none
-	last    int64 // the newest arrival given out; arrivals never fall
+	last    int64 // the newest arrival given out; each group's is later
 	// noRotateBefore is set after a rotation failed; nanoseconds.
 	noRotateBefore int64
 }

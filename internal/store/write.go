@@ -96,7 +96,8 @@ func (e *engine) commitLoop() {
 }
 
 func (e *engine) commit(group []*entry) {
-	now := max(e.cfg.Now().UnixNano(), e.live.last)
+	now := max(e.cfg.Now().UnixNano(), e.live.last+1)
+	e.live.last = now
 	frames := make([]log.Frame, len(group))
 	var total load
 	for i, en := range group {
@@ -112,7 +113,6 @@ func (e *engine) commit(group []*entry) {
 		err = e.appendFailed(err)
 	} else {
 		e.trouble.clear(EventAppend)
-		e.live.last = now
 		for _, en := range group {
 			e.insert(en)
 		}

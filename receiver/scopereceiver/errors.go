@@ -69,6 +69,9 @@ func refuse(err error) refusal {
 	if errors.Is(err, ring.ErrFull) || errors.Is(err, ring.ErrDropped) || status.Code(err) == codes.ResourceExhausted {
 		r.code = codes.ResourceExhausted
 	}
+	if errors.Is(err, ring.ErrClosed) {
+		r.reason = errShutdown.Error()
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		r.reason = errTimeout.Error()
 	}

@@ -350,9 +350,7 @@ func TestHalve(t *testing.T) {
 }
 
 func TestShutdownWithRequestsUnderWay(t *testing.T) {
-	cfg := testConfig(t)
-	cfg.Timeout = 300 * time.Millisecond
-	r := build(t, cfg)
+	r := build(t, testConfig(t))
 	require.NoError(t, r.Start(t.Context(), hostWith{}))
 	release := make(chan struct{})
 	entered := make(chan struct{}, 10)
@@ -368,13 +366,17 @@ func TestShutdownWithRequestsUnderWay(t *testing.T) {
 	grpcErr := make(chan error, 1)
 	go func() { grpcErr <- exportHTTP(r.http, otlp("s")) }()
 	<-entered
+	require.Eventually(t, func() bool { return r.decided() == 3 }, 5*time.Second, time.Millisecond)
 	start := time.Now()
-	err := r.Shutdown(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := r.Shutdown(ctx)
 	require.ErrorContains(t, err, "a worker did not end")
 	require.Less(t, time.Since(start), 5*time.Second)
 	for range 2 {
 		got := <-replies
 		require.Equal(t, http.StatusServiceUnavailable, got.status, got.text)
+		require.Contains(t, got.Error, errShutdown.Error())
 		require.NotEmpty(t, got.retryAfter)
 	}
 	require.ErrorContains(t, <-grpcErr, "503")

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func short(t *testing.T, args ...string) options {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	o, err := parse(append([]string{"-binary", self, "-dir", t.TempDir(), "-out", t.TempDir(), "-pairs", "2", "-warm", "100ms", "-steady", "300ms"}, args...))
+	o, err := parse(append([]string{"-binary", self, "-dir", t.TempDir(), "-out", t.TempDir(), "-pairs", "2", "-warm", "100ms", "-steady", "300ms", "-samples", "40"}, args...))
 	require.NoError(t, err)
 	return o
 }
@@ -38,12 +38,10 @@ func TestWholeRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, r.Pairs, 2)
 	for _, m := range append(r.loads(), r.Pairs[0].Plain, r.Pairs[1].Scope) {
-		require.Positive(t, m.PerSecond, m.Server)
-		require.Positive(t, m.ServerCPUus, m.Server)
+		require.NotEmpty(t, m.Server)
+		require.Positive(t, m.Seconds, m.Server)
 		require.Positive(t, m.PeakRSSMB, m.Server)
-		require.Positive(t, m.P50ms, m.Server)
 	}
-	require.Positive(t, r.Found.Samples)
 	require.Positive(t, r.Lookups.Checked)
 	require.Zero(t, r.Lookups.Lost)
 	text, err := os.ReadFile(filepath.Join(o.out, "bench.md"))

@@ -53,8 +53,8 @@ func (l *spanLoad) workers(s loadgen.Sender) []loadgen.Worker {
 }
 
 // check looks up a sample of the traces that were acknowledged.
-func (l *spanLoad) check(ctx context.Context, s *server, r *results) error {
-	return sample(ctx, l.acked, r, func(ctx context.Context, w int, n uint64) (bool, error) {
+func (l *spanLoad) check(ctx context.Context, o options, s *server, r *results) error {
+	return sample(ctx, o.samples, l.acked, r, func(ctx context.Context, w int, n uint64) (bool, error) {
 		t := l.templates[w][n%variants]
 		trace := rand.IntN(t.TraceCount)
 		spans, err := s.api.Trace(ctx, t.TraceID(seqOf(w, n), trace))
@@ -96,26 +96,23 @@ func (l *eventLoad) workers(s loadgen.Sender, sending func(w int, n uint64)) []l
 }
 
 // check looks up a sample of the events that were acknowledged.
-func (l *eventLoad) check(ctx context.Context, s *server, r *results) error {
-	return sample(ctx, l.acked, r, func(ctx context.Context, w int, n uint64) (bool, error) {
+func (l *eventLoad) check(ctx context.Context, o options, s *server, r *results) error {
+	return sample(ctx, o.samples, l.acked, r, func(ctx context.Context, w int, n uint64) (bool, error) {
 		t := l.templates[w]
 		span, err := s.api.Event(ctx, t.Text(seqOf(w, n), rand.IntN(t.Items)))
 		return span != nil, err
 	})
 }
 
-// samples is how many lookups follow each load.
-const samples = 2000
-
-// sample looks up random requests of those that were acknowledged and counts
+// sample looks up n random requests of those that were acknowledged and counts
 // what is not there.
-func sample(ctx context.Context, acked [][]uint64, r *results, found func(ctx context.Context, w int, n uint64) (bool, error)) error {
+func sample(ctx context.Context, n int, acked [][]uint64, r *results, found func(ctx context.Context, w int, n uint64) (bool, error)) error {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var first error
 	for range 4 {
 		wg.Go(func() {
-			for range samples / 4 {
+			for range (n + 3) / 4 {
 				w := rand.IntN(len(acked))
 				if len(acked[w]) == 0 {
 					continue

@@ -28,7 +28,7 @@ type options struct {
 	binary, config, dir, out string
 	quick                    bool
 	only                     []string
-	pairs                    int
+	pairs, samples           int
 	warm, steady             time.Duration
 	gogc, memlimit           string
 	profile                  string
@@ -49,6 +49,7 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.quick, "quick", false, "short measurements, one pair: is it worth a whole run?")
 	fs.StringVar(&only, "only", "", "parts to measure, with commas between: "+strings.Join(parts, ","))
 	fs.IntVar(&o.pairs, "pairs", 3, "how often plain and whole pipeline take turns")
+	fs.IntVar(&o.samples, "samples", 2000, "lookups of what was acknowledged, after each load")
 	fs.DurationVar(&o.warm, "warm", 5*time.Second, "load before a measurement begins")
 	fs.DurationVar(&o.steady, "steady", 20*time.Second, "how long a measurement takes")
 	fs.StringVar(&o.gogc, "gogc", "100", "GOGC of every server")

@@ -60,7 +60,7 @@ func (o options) spans(ctx context.Context, s *server, name string, r *results) 
 	if err != nil || !s.scope {
 		return m, err
 	}
-	return m, l.check(ctx, s, r)
+	return m, l.check(ctx, o, s, r)
 }
 
 // native sends native events as fast as answers come.
@@ -79,7 +79,7 @@ func native(ctx context.Context, o options, r *results) error {
 			return err
 		}
 		fmt.Printf("  %.0f events/s\n", m.PerSecond)
-		return l.check(ctx, s, r)
+		return l.check(ctx, o, s, r)
 	})
 }
 
@@ -107,7 +107,7 @@ func durable(ctx context.Context, o options, r *results) error {
 			return err
 		}
 		fmt.Printf("  p50 %.2f ms, p99 %.2f ms, max %.2f ms\n", m.P50ms, m.P99ms, m.MaxMs)
-		return l.check(ctx, s, r)
+		return l.check(ctx, o, s, r)
 	})
 }
 
@@ -117,7 +117,7 @@ const (
 	readers     = 8
 	sampleEvery = 4 // requests
 	pollPause   = 500 * time.Microsecond
-	foundWithin = 5 * time.Second
+	foundWithin = 30 * time.Second
 )
 
 // found measures how long it takes from when the sending of an event began
@@ -153,7 +153,7 @@ func found(ctx context.Context, o options, r *results) error {
 			P50ms: ms(latency.Quantile(0.5)), P99ms: ms(latency.Quantile(0.99)), MaxMs: ms(latency.Quantile(1)),
 		}
 		fmt.Printf("  p50 %.2f ms, p99 %.2f ms, max %.2f ms of %d\n", r.Found.P50ms, r.Found.P99ms, r.Found.MaxMs, r.Found.Samples)
-		return l.check(ctx, s, r)
+		return l.check(ctx, o, s, r)
 	})
 }
 

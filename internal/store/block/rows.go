@@ -33,15 +33,15 @@ func (p *pageReader) release() {
 	}
 }
 
-// row returns the span of a row; asked for rising rows it decodes no page
-// twice.
+// row returns the span of a row. Rows must be asked for in rising order; then
+// no page is decoded twice.
 func (p *pageReader) row(b *Block, row uint32) ([]byte, error) {
 	pages := b.ids.pages
 	number := sort.Search(len(pages), func(i int) bool { return pages[i].FirstRow > int64(row) })
 	if number == 0 || int64(row) >= b.meta.Rows {
 		return nil, &CorruptError{b.idsName, fmt.Errorf("there is no row %d", row)}
 	}
-	if number != p.number || row < p.next {
+	if number != p.number {
 		if p.bufs == nil {
 			p.bufs = pageBufferPool.Get().(*pageBuffers)
 		}
