@@ -21,6 +21,7 @@ const (
 	pdata     = "go.opentelemetry.io/collector/pdata/"
 	collector = "go.opentelemetry.io/"
 	parquet   = "github.com/parquet-go/"
+	protowire = "google.golang.org/protobuf/encoding/protowire"
 )
 
 // rule says what a package may import beside the standard library: packages
@@ -32,28 +33,29 @@ type rule struct {
 
 // rules has a line for every package under internal/ that is not generated.
 var rules = map[string]rule{
-	"internal/bytesize":       {},
-	"internal/causal":         {others: []string{pdata}},
-	"internal/event":          {others: []string{"github.com/go-faster/", "github.com/google/uuid", "google.golang.org/protobuf/encoding/protowire"}},
-	"internal/ring":           {},
-	"internal/vfs":            {others: []string{"golang.org/x/sys/"}},
-	"internal/vfs/memfs":      {ours: []string{"internal/vfs"}, others: []string{"golang.org/x/sys/"}},
-	"internal/otlpwire":       {others: []string{"google.golang.org/protobuf/encoding/protowire"}},
-	"internal/deadletter":     {ours: []string{"internal/vfs"}},
-	"internal/assemble":       {ours: []string{"internal/event", "internal/causal"}, others: []string{pdata, "github.com/zeebo/xxh3"}},
-	"internal/store":          {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs", "internal/store/log", "internal/store/head", "internal/store/block", "internal/store/manifest"}, others: []string{pdata, "github.com/zeebo/xxh3"}},
-	"internal/store/log":      {ours: []string{"internal/vfs"}},
-	"internal/store/manifest": {ours: []string{"internal/vfs"}},
-	"internal/store/head":     {ours: []string{"internal/causal", "internal/otlpwire"}, others: []string{"github.com/zeebo/xxh3"}},
-	"internal/store/block":    {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs"}, others: []string{parquet, "github.com/zeebo/xxh3", "github.com/klauspost/compress/"}},
-	"internal/hub":            {ours: []string{"internal/store"}, others: []string{"go.opentelemetry.io/collector/component"}},
-	"internal/workload":       {ours: []string{"internal/event", "internal/causal"}, others: []string{pdata}},
-	"internal/loadgen":        {ours: []string{"internal/event", "internal/causal", "internal/workload"}, others: []string{pdata, "google.golang.org/grpc", "google.golang.org/protobuf/"}},
+	"internal/bytesize":          {},
+	"internal/causal":            {others: []string{pdata}},
+	"internal/event":             {others: []string{"github.com/go-faster/", "github.com/google/uuid", protowire}},
+	"internal/ring":              {},
+	"internal/vfs":               {others: []string{"golang.org/x/sys/"}},
+	"internal/vfs/memfs":         {ours: []string{"internal/vfs"}, others: []string{"golang.org/x/sys/"}},
+	"internal/otlpwire":          {others: []string{protowire}},
+	"internal/deadletter":        {ours: []string{"internal/vfs"}},
+	"internal/assemble":          {ours: []string{"internal/event", "internal/causal"}, others: []string{pdata, "github.com/zeebo/xxh3"}},
+	"internal/store":             {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs", "internal/store/log", "internal/store/head", "internal/store/block", "internal/store/manifest"}, others: []string{pdata, "github.com/zeebo/xxh3"}},
+	"internal/store/log":         {ours: []string{"internal/vfs"}},
+	"internal/store/manifest":    {ours: []string{"internal/vfs"}},
+	"internal/store/head":        {ours: []string{"internal/causal", "internal/otlpwire"}, others: []string{"github.com/zeebo/xxh3", protowire}},
+	"internal/store/block":       {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs", "internal/store/block/table"}, others: []string{pdata, parquet, "github.com/zeebo/xxh3", "github.com/klauspost/compress/", protowire}},
+	"internal/store/block/table": {others: []string{parquet, "github.com/klauspost/compress/"}},
+	"internal/hub":               {ours: []string{"internal/store"}, others: []string{"go.opentelemetry.io/collector/component"}},
+	"internal/workload":          {ours: []string{"internal/event", "internal/causal"}, others: []string{pdata}},
+	"internal/loadgen":           {ours: []string{"internal/event", "internal/causal", "internal/workload"}, others: []string{pdata, "google.golang.org/grpc", "google.golang.org/genproto/", "google.golang.org/protobuf/"}},
 }
 
 // testSupport are packages that only tests import; they may import the
 // package they test and test libraries.
-var testSupport = []string{"internal/store/storetest", "internal/vfs/memfs"}
+var testSupport = []string{"internal/store/storetest", "internal/vfs/memfs", "internal/hub/hubtest"}
 
 // components may import what is under internal/ and the Collector, never each
 // other.
