@@ -59,7 +59,7 @@ func (e *engine) carryOver(open []head.Span) error {
 		return err
 	}
 	for _, en := range entries {
-		if err := e.in.put(en); err != nil {
+		if _, err := e.in.tryPut(en); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -23,8 +24,9 @@ const (
 
 // intake is where callers of Write queue up for the committer, and where
 // admission is decided: what is queued and what the live head holds must stay
-// below the bound, or the writer is told to come again. One entry may overshoot
-// it, so a batch of any size gets in while there is any room.
+// below the bound, or the writer waits, and after roomWait is told to come
+// again. One entry may overshoot the bound, so a batch of any size gets in while
+// there is any room.
 type intake struct {
 	maxBytes, maxSpans int64
 	wake               chan struct{} // holds one
@@ -33,6 +35,7 @@ type intake struct {
 	closed  bool
 	full    bool // the disk is full
 	waiting []*entry
+	room    chan struct{} // closed when there may be room again; nil while nobody waits for it
 	// queued is what waits or is being appended, live what the head holds.
 	queued, live load
 }
@@ -52,27 +55,69 @@ const (
 	reasonLog     = "log cannot be written"
 )
 
-const retryAfter = time.Second
+const (
+	retryAfter = time.Second
+	// roomWait is how long a writer waits for a cut to make room. A cut under
+	// way takes less; when cuts fail it is what a client waits for a refusal.
+	roomWait = time.Second
+)
 
-// put queues an entry. What is carried is let in always: the head that it
-// comes from is counted no more.
-func (q *intake) put(en *entry) error {
+// put queues an entry, and waits for room for it.
+func (q *intake) put(ctx context.Context, en *entry) error {
+	room, err := q.tryPut(en)
+	if room == nil {
+		return err
+	}
+	patience := time.NewTimer(roomWait)
+	defer patience.Stop()
+	for room != nil {
+		select {
+		case <-room:
+			room, err = q.tryPut(en)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-patience.C:
+			return err
+		}
+	}
+	return err
+}
+
+// tryPut queues an entry or says why not; room is what to wait for if waiting
+// may help. What is carried is let in always: the head that it comes from is
+// counted no more.
+func (q *intake) tryPut(en *entry) (room <-chan struct{}, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := q.queued.plus(q.live)
 	switch {
 	case q.closed && en.kind == frameWrite:
-		return ErrClosed
+		return nil, ErrClosed
 	case en.kind == frameCarry:
 	case q.full:
-		return &UnavailableError{Reason: reasonNoSpace, RetryAfter: retryAfter}
-	case held.bytes >= q.maxBytes || held.spans >= q.maxSpans:
-		return &UnavailableError{Reason: reasonBacklog, RetryAfter: retryAfter}
+		return nil, &UnavailableError{Reason: reasonNoSpace, RetryAfter: retryAfter}
+	case !q.hasRoom():
+		if q.room == nil {
+			q.room = make(chan struct{})
+		}
+		return q.room, &UnavailableError{Reason: reasonBacklog, RetryAfter: retryAfter}
 	}
 	q.queued = q.queued.plus(loadOf(en.batch))
 	q.waiting = append(q.waiting, en)
 	q.signal()
-	return nil
+	return nil, nil
+}
+
+func (q *intake) hasRoom() bool {
+	held := q.queued.plus(q.live)
+	return held.bytes < q.maxBytes && held.spans < q.maxSpans
+}
+
+// invite lets those who wait for room try again.
+func (q *intake) invite() {
+	if q.room != nil {
+		close(q.room)
+		q.room = nil
+	}
 }
 
 func (q *intake) signal() {
@@ -109,12 +154,16 @@ func (q *intake) settle(done, live load) {
 	defer q.mu.Unlock()
 	q.queued = q.queued.minus(done)
 	q.live = live
+	if q.hasRoom() {
+		q.invite()
+	}
 }
 
 func (q *intake) setFull(full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.full = full
+	q.invite()
 }
 
 func (q *intake) close() {
@@ -122,6 +171,7 @@ func (q *intake) close() {
 	defer q.mu.Unlock()
 	q.closed = true
 	q.signal()
+	q.invite()
 }
 
 // drained reports whether nothing will come any more.

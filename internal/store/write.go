@@ -24,7 +24,7 @@ func (e *engine) Write(ctx context.Context, td ptrace.Traces) error {
 		return err
 	}
 	en := &entry{batch: batch, kind: frameWrite, done: make(chan error, 1)}
-	if err := e.in.put(en); err != nil {
+	if err := e.in.put(ctx, en); err != nil {
 		return err
 	}
 	select {
