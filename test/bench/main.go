@@ -100,12 +100,12 @@ func main() {
 }
 
 func bench(ctx context.Context, o options) error {
-	r := &results{Command: command(), Environment: describe(o)}
+	r := &results{Command: command(), Environment: describe(o), Load: load1()}
 	if r.Environment.FileSystem == "tmpfs" {
 		fmt.Println("! stores lie on tmpfs, where fsync costs nothing: say -dir")
 	}
-	if busy := load1(); busy > busyLoad {
-		fmt.Printf("! this machine is busy (load average %.1f): the figures will say more of that than of the collector\n", busy)
+	if r.Load > busyLoad {
+		fmt.Printf("! this machine is busy (load average %.1f): the figures will say more of that than of the collector\n", r.Load)
 	}
 	for _, part := range []struct {
 		name string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 type results struct {
 	Command     string        `json:"command"`
 	Environment environment   `json:"environment"`
+	Load        float64       `json:"load_average"` // of the machine, when the run began
 	Pairs       []pair        `json:"pairs,omitempty"`
 	Ratio       float64       `json:"ratio,omitempty"` // the median of the pairs'
 	Native      *measurement  `json:"native,omitempty"`
@@ -87,7 +89,6 @@ type figure struct {
 func (r *results) figures() []figure {
 	var all []figure
 	if len(r.Pairs) > 0 {
-		middle := r.Pairs[len(r.Pairs)/2]
 		all = append(all,
 			figure{"whole pipeline / plain otlp -> nop", "", r.Ratio, "0.50"},
 			figure{"plain otlp -> nop", "spans/s", mean(r.Pairs, func(p pair) float64 { return p.Plain.PerSecond }), ""},
@@ -95,8 +96,8 @@ func (r *results) figures() []figure {
 			figure{"CPU, plain", "µs/span", mean(r.Pairs, func(p pair) float64 { return p.Plain.ServerCPUus }), ""},
 			figure{"CPU, whole pipeline", "µs/span", mean(r.Pairs, func(p pair) float64 { return p.Scope.ServerCPUus }), ""},
 			figure{"CPU, plain / whole pipeline", "", mean(r.Pairs, func(p pair) float64 { return p.Plain.ServerCPUus / p.Scope.ServerCPUus }), ""},
-			figure{"peak RSS, whole pipeline", "MB", middle.Scope.PeakRSSMB, "< 500"},
-			figure{"on disk", "bytes/span", middle.Scope.BytesPerSpan, ""},
+			figure{"peak RSS, whole pipeline", "MB", slices.MaxFunc(r.Pairs, func(a, b pair) int { return cmp.Compare(a.Scope.PeakRSSMB, b.Scope.PeakRSSMB) }).Scope.PeakRSSMB, "< 500"},
+			figure{"on disk", "bytes/span", mean(r.Pairs, func(p pair) float64 { return p.Scope.BytesPerSpan }), ""},
 			figure{"load generator, without the kernel", "µs/span", mean(r.Pairs, func(p pair) float64 { return p.Scope.ClientUserus }), "0.3"},
 		)
 	}
@@ -177,7 +178,7 @@ func (r *results) markdown() string {
 	var b strings.Builder
 	e := r.Environment
 	fmt.Fprintf(&b, "# Benchmark\n\nWritten by `make bench` (`%s`). All figures of a run come from the same machine, one after another; compare ratios, not numbers of different days.\n\n", r.Command)
-	fmt.Fprintf(&b, "%s, %d cores, %d MB; %s; stores on %s; %s, GOGC=%s, GOMEMLIMIT=%s. Load generator and collector share the cores.\n\n", e.CPU, e.Cores, e.MemoryMB, e.Kernel, e.FileSystem, e.Go, e.GOGC, e.GOMEMLIMIT)
+	fmt.Fprintf(&b, "%s, %d cores, %d MB; %s; stores on %s; %s, GOGC=%s, GOMEMLIMIT=%s. Load generator and collector share the cores; load average when the run began: %.1f.\n\n", e.CPU, e.Cores, e.MemoryMB, e.Kernel, e.FileSystem, e.Go, e.GOGC, e.GOMEMLIMIT, r.Load)
 	b.WriteString("| | | | goal |\n|---|---:|---|---|\n")
 	for _, f := range r.figures() {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.name, number(f.value), f.unit, f.goal)
