@@ -66,7 +66,7 @@ func createDefaultConfig() component.Config {
 		Storage: StorageConfig{
 			Directory: "./data",
 			Sync:      true,
-			CutBytes:  64 * bytesize.MiB,
+			CutBytes:  32 * bytesize.MiB,
 			CutAge:    5 * time.Minute,
 			Retention: RetentionConfig{MaxAge: 7 * 24 * time.Hour, MaxBytes: 50 * bytesize.GiB},
 		},

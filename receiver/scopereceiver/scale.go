@@ -10,6 +10,11 @@ type load struct {
 	oldest  time.Duration // how long the first of them has waited
 }
 
+// mostShares bounds into how many batches a backlog is split. Every batch
+// repeats the resources of its spans and costs a write of its own, so many
+// workers must not mean many small batches.
+const mostShares = 4
+
 // batchTarget returns how much a worker should take at once: its share of what
 // waits, within the bounds. So batches are small while the receiver keeps up,
 // and grow with the backlog.
@@ -17,7 +22,8 @@ func batchTarget(l load, bounds BatchConfig) int {
 	if l.workers < 1 {
 		return bounds.MinSize
 	}
-	share := (l.waiting + int64(l.workers) - 1) / int64(l.workers)
+	shares := int64(min(l.workers, mostShares))
+	share := (l.waiting + shares - 1) / shares
 	return int(min(max(share, int64(bounds.MinSize)), int64(bounds.MaxSize)))
 }
 
@@ -25,7 +31,7 @@ func batchTarget(l load, bounds BatchConfig) int {
 // workers come, and how long some must be idle before one goes.
 const (
 	scaleInterval = 50 * time.Millisecond
-	scaleUpAfter  = 50 * time.Millisecond
+	scaleUpAfter  = 10 * time.Millisecond
 	scaleDownAt   = 100 // idle decisions in a row: 5 s
 )
 

@@ -19,6 +19,7 @@ func TestBatchTarget(t *testing.T) {
 		{2, 150, 100},     // a worker leaves the other nothing: too little to share
 		{2, 1001, 501},    // each its share
 		{4, 16000, 4000},  //
+		{16, 4000, 1000},  // but no more than four shares
 		{4, 90000, 10000}, // never more than the bound
 		{0, 90000, 100},   // nobody there yet
 	} {

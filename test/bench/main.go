@@ -53,7 +53,7 @@ func parse(args []string) (options, error) {
 	fs.DurationVar(&o.warm, "warm", 5*time.Second, "load before a measurement begins")
 	fs.DurationVar(&o.steady, "steady", 20*time.Second, "how long a measurement takes")
 	fs.StringVar(&o.gogc, "gogc", "100", "GOGC of every server")
-	fs.StringVar(&o.memlimit, "gomemlimit", "off", "GOMEMLIMIT of every server")
+	fs.StringVar(&o.memlimit, "gomemlimit", "400MiB", "GOMEMLIMIT of every server; the default is that of make run")
 	fs.StringVar(&o.profile, "cpuprofile", "", "folder for a CPU profile of each measured server")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of ids")
 	if err := fs.Parse(args); err != nil {

@@ -292,3 +292,29 @@ func TestHeadOfMalformedSpans(t *testing.T) {
 	require.Equal(t, want, headOf(append(unknown, span...)))
 	require.False(t, hasEvent([]byte{0x0a}, "x"))
 }
+
+// TestLongWritesAreSyncedOnTheWay: no sync is left with more than syncEvery.
+func TestLongWritesAreSyncedOnTheWay(t *testing.T) {
+	fsys := memfs.New()
+	f, err := fsys.Create("f")
+	require.NoError(t, err)
+	syncs := 0
+	fsys.SetHook(func(op memfs.Op, _ string) error {
+		if op == memfs.OpSync {
+			syncs++
+		}
+		return nil
+	})
+	g := &gently{file: f}
+	data := bytes.Repeat([]byte("0123456789abcdef"), (2*syncEvery+syncEvery/2)/16)
+	for _, part := range [][]byte{data[:100], data[100 : syncEvery+1], data[syncEvery+1:]} {
+		n, err := g.Write(part)
+		require.NoError(t, err)
+		require.Equal(t, len(part), n)
+	}
+	require.Equal(t, 2, syncs)
+	got := make([]byte, len(data))
+	_, err = f.ReadAt(got, 0)
+	require.NoError(t, err)
+	require.Equal(t, data, got)
+}

@@ -3,8 +3,8 @@ package block
 import (
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
+	"runtime"
 
 	"github.com/otelscope/otelscope/internal/store/block/table"
 	"github.com/otelscope/otelscope/internal/vfs"
@@ -55,10 +55,13 @@ func (w *Writer) fill(b *pending, rows []Row) (Meta, error) {
 	if err := b.create(); err != nil {
 		return Meta{}, err
 	}
-	w.table.Reset(io.NewOffsetWriter(b.parquet, 0))
-	w.ids.reset(io.NewOffsetWriter(b.ids, 0))
+	w.table.Reset(&gently{file: b.parquet})
+	w.ids.reset(&gently{file: b.ids})
 	w.shred.reset()
-	for _, i := range w.sort(rows) {
+	for n, i := range w.sort(rows) {
+		if n%yieldRows == 0 {
+			runtime.Gosched()
+		}
 		if err := w.shred.add(rows[i&rowMask]); err != nil {
 			return Meta{}, fmt.Errorf("row %d: %w", i&rowMask, err)
 		}
