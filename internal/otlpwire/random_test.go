@@ -15,7 +15,7 @@ var anyString = rapid.OneOf(
 	rapid.Custom(func(t *rapid.T) string { return string(rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "bytes")) }),
 )
 
-var anyDouble = rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e300, 5e-324, -0.0}))
+var anyDouble = rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e300, 5e-324, math.Copysign(0, -1)}))
 
 func fillValue(t *rapid.T, v pcommon.Value, depth int) {
 	kinds := 6

@@ -62,13 +62,13 @@ func (c Config) Validate() error {
 	}
 	switch {
 	case c.Orders < 0:
-		return fmt.Errorf("Orders: %d is negative (0 means without end)", c.Orders)
+		return fmt.Errorf("%s: %d is negative (0 means without end)", "Orders", c.Orders)
 	case !(c.OrdersPerSecond > 0):
-		return fmt.Errorf("OrdersPerSecond: %v must be above 0", c.OrdersPerSecond)
+		return fmt.Errorf("%s: %v must be above 0", "OrdersPerSecond", c.OrdersPerSecond)
 	case c.Nodes < 1:
-		return fmt.Errorf("Nodes: %d must be at least 1", c.Nodes)
+		return fmt.Errorf("%s: %d must be at least 1", "Nodes", c.Nodes)
 	case c.PaymentWorkers < 1:
-		return fmt.Errorf("PaymentWorkers: %d must be at least 1", c.PaymentWorkers)
+		return fmt.Errorf("%s: %d must be at least 1", "PaymentWorkers", c.PaymentWorkers)
 	}
 	return nil
 }
