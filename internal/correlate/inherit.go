@@ -1,0 +1,218 @@
+package correlate
+
+import (
+	"encoding/binary"
+
+	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelscope/otelscope/internal/causal"
+)
+
+// maxInherit is how many effects of one activity inherit from it. A process
+// that starts everything must not become the root of everything.
+const maxInherit = 64
+
+// A trace's entry holds: in aux the randomness of its causal root, in start
+// the tick of that root's arrival, in clock how many traces inherited from
+// this one, in ref the trace's id and, as the span, the batch that it was
+// first seen in.
+
+// inherit decides for each trace that begins in the batch what it inherits,
+// and tells every span what its trace has.
+func (e *Engine) inherit(batch []Observation, number uint64, now tick, out *Result) {
+	for i := range batch {
+		if o := &batch[i]; !o.Span.TraceID.IsEmpty() {
+			e.meet(o, number, now, &out.spans[i])
+		}
+	}
+	out.index(batch)
+	for i := range batch {
+		if batch[i].Root {
+			e.settle(batch, i, now, out)
+		}
+	}
+	for i := range batch {
+		if o := &batch[i]; !o.Span.TraceID.IsEmpty() {
+			out.spans[i].inherited = e.inherited(o, now)
+		}
+	}
+}
+
+func traceHash(id pcommon.TraceID) uint64 { return xxh3.Hash(id[:]) }
+
+// meet makes sure that the span's trace has an entry.
+func (e *Engine) meet(o *Observation, number uint64, now tick, c *carried) {
+	h := traceHash(o.Span.TraceID)
+	s := e.lock(h, now)
+	defer s.mu.Unlock()
+	var batch pcommon.SpanID
+	binary.LittleEndian.PutUint64(batch[:], number)
+	n := s.find(kindTrace, h)
+	if n == 0 {
+		t := entry{kind: kindTrace, ref: causal.SpanRef{TraceID: o.Span.TraceID, SpanID: batch}, aux: o.Randomness, start: int64(now), arrived: now}
+		n = s.insert(h, t)
+	}
+	t := s.ring.at(n)
+	c.fresh = t.ref.SpanID == batch
+	if o.Sampled {
+		t.flags |= flagSampled
+		if c.fresh {
+			t.aux = o.Randomness
+		}
+	}
+	if o.Root && t.correlation == 0 {
+		t.correlation = s.words.add(o.Correlation)
+	}
+}
+
+// settle lets the trace that begins with span i inherit from what caused it.
+// A cause whose trace begins in the same batch is settled first.
+func (e *Engine) settle(batch []Observation, i int, now tick, out *Result) {
+	c := &out.spans[i]
+	if c.settled {
+		return
+	}
+	c.settled = true
+	o := &batch[i]
+	cause, correlation, ok := e.causeOf(batch, out, i)
+	if !ok || !c.fresh && e.grouped(o, now) {
+		return
+	}
+	if j, ok := out.roots[cause.TraceID]; ok {
+		e.settle(batch, j, now, out)
+	}
+	from, ok := e.bequeath(cause.TraceID, now)
+	if !ok {
+		return
+	}
+	if correlation == "" {
+		correlation = from.correlation
+	}
+	h := traceHash(o.Span.TraceID)
+	s := e.lock(h, now)
+	defer s.mu.Unlock()
+	n := s.find(kindTrace, h)
+	if n == 0 {
+		return
+	}
+	t := s.ring.at(n)
+	if t.correlation == 0 {
+		t.correlation = s.words.add(correlation)
+	}
+	if c.fresh && t.flags&flagSampled == 0 {
+		t.aux, t.start = from.randomness, from.began
+		t.flags |= flagInherited
+	}
+}
+
+// causeOf returns the span that the trace of span i inherits from: of the sure
+// causes in other traces the first, messages before all else.
+func (e *Engine) causeOf(batch []Observation, out *Result, i int) (cause causal.SpanRef, correlation string, ok bool) {
+	o := &batch[i]
+	edges := out.found[out.spans[i].first:][:out.spans[i].count]
+	for j := range edges {
+		f := &edges[j]
+		if !f.OtherIsCause || f.Confidence < 1 || f.Other.TraceID == o.Span.TraceID {
+			continue
+		}
+		if message := e.edgeType(f.Rule) == causal.MessageFlow; message || !ok {
+			cause, correlation, ok = f.Other, f.correlation, true
+			if message {
+				return cause, correlation, ok
+			}
+		}
+	}
+	if ok {
+		return cause, correlation, ok
+	}
+	if j, ok := out.late[o.Span]; ok && batch[j].Span.TraceID != o.Span.TraceID {
+		return batch[j].Span, batch[j].Correlation, true
+	}
+	for _, link := range o.Links {
+		if link.TraceID != o.Span.TraceID && !link.IsZero() {
+			return link, "", true
+		}
+	}
+	return causal.SpanRef{}, "", false
+}
+
+// grouped says whether the span's trace has a group already. Where spans of a
+// trace have gone before, that is all it can still inherit.
+func (e *Engine) grouped(o *Observation, now tick) bool {
+	h := traceHash(o.Span.TraceID)
+	s := e.lock(h, now)
+	defer s.mu.Unlock()
+	n := s.find(kindTrace, h)
+	return n == 0 || s.ring.at(n).correlation != 0
+}
+
+// index notes where in the batch traces begin that may inherit, and which of
+// their first spans have their cause later in the batch.
+func (r *Result) index(batch []Observation) {
+	if r.roots == nil {
+		r.roots, r.late = map[pcommon.TraceID]int{}, map[causal.SpanRef]int{}
+	}
+	clear(r.roots)
+	clear(r.late)
+	for i := range batch {
+		c := &r.spans[i]
+		for _, f := range r.found[c.first:][:c.count] {
+			if !f.OtherIsCause && f.Confidence == 1 {
+				r.late[f.Other] = i
+			}
+		}
+	}
+	for i := range batch {
+		o := &batch[i]
+		_, late := r.late[o.Span]
+		if o.Root && (late || r.spans[i].count > 0 || len(o.Links) > 0) {
+			r.roots[o.Span.TraceID] = i
+		}
+	}
+}
+
+// legacy is what a trace hands down.
+type legacy struct {
+	randomness  uint64
+	began       int64 // the tick of the causal root's arrival
+	correlation string
+}
+
+// bequeath returns what a trace hands down to one more effect; ok is false
+// when it is not known, too old, or has handed down enough.
+func (e *Engine) bequeath(id pcommon.TraceID, now tick) (legacy, bool) {
+	h := traceHash(id)
+	s := e.lock(h, now)
+	defer s.mu.Unlock()
+	n := s.find(kindTrace, h)
+	if n == 0 {
+		return legacy{}, false
+	}
+	t := s.ring.at(n)
+	if t.clock >= maxInherit || now.since(tick(t.start)) > e.config.Window.Nanoseconds() {
+		return legacy{}, false
+	}
+	t.clock++
+	return legacy{t.aux, t.start, s.words.get(t.correlation)}, true
+}
+
+// inherited returns what the span takes over from its trace.
+func (e *Engine) inherited(o *Observation, now tick) Inherited {
+	h := traceHash(o.Span.TraceID)
+	s := e.lock(h, now)
+	defer s.mu.Unlock()
+	n := s.find(kindTrace, h)
+	if n == 0 {
+		return Inherited{}
+	}
+	t := s.ring.at(n)
+	var in Inherited
+	if o.Correlation == "" {
+		in.Correlation = s.words.get(t.correlation)
+	}
+	if t.flags&flagInherited != 0 && t.flags&flagSampled == 0 {
+		in.Randomness, in.HasRandomness = t.aux, true
+	}
+	return in
+}

@@ -1,0 +1,149 @@
+package correlate
+
+import "github.com/otelscope/otelscope/internal/causal"
+
+// look is the work on one observation.
+type look struct {
+	e     *Engine
+	o     *Observation
+	now   tick
+	out   *Result
+	first int // where its edges begin in out.found
+	self  uint64
+}
+
+// edges does the observation's ops, as far as the span was not seen before,
+// and reports what it shall carry.
+func (l look) edges() {
+	l.self = refHash(l.o.Span)
+	seen := l.recall()
+	replayed := len(l.out.found)
+	for i := range l.o.Ops {
+		op := &l.o.Ops[i]
+		switch {
+		case op.Kind == Offer:
+			l.offer(op)
+		case seen&flagSeenComplete != 0, seen != 0 && !op.End:
+		default:
+			l.do(op)
+		}
+	}
+	if seen == 0 {
+		l.passed()
+	}
+	l.remember(seen, replayed)
+}
+
+func (l *look) do(op *Op) {
+	switch op.Kind {
+	case Claim:
+		l.claim(op)
+	case QueueOffer:
+		l.queueOffer(op)
+	case QueueClaim:
+		l.queueClaim(op)
+	case Arrive:
+		l.arrive(op)
+	case Take:
+		l.take(op)
+	case Fail:
+		l.fail(op)
+	case AtOnce:
+		l.atOnce(op)
+	case Exited:
+		l.exited(op)
+	case Set:
+		l.set(op)
+	case Previous:
+		l.previous(op)
+	case Spawned:
+		l.spawned(op)
+	case Died:
+		l.died(op)
+	}
+}
+
+// stateful says whether doing the observation's ops twice would do harm.
+// Offers are recognised where they lie.
+func (o *Observation) stateful() bool {
+	for i := range o.Ops {
+		if o.Ops[i].Kind != Offer {
+			return true
+		}
+	}
+	return false
+}
+
+// recall reports the edges that the span carried before, and which versions of
+// it were seen.
+func (l *look) recall() (seen flags) {
+	s := l.e.lock(l.self, l.now)
+	defer s.mu.Unlock()
+	for n := s.oldest(kindMemo, l.self); n != 0; n = s.newer(n) {
+		m := s.ring.at(n)
+		seen |= m.flags & (flagSeenOpen | flagSeenComplete)
+		if !m.ref.IsZero() {
+			l.out.found = append(l.out.found, found{
+				Found: Found{Rule: m.rule, Confidence: confidenceOf(m.aux), Other: m.ref, OtherIsCause: m.flags&flagOtherIsCause != 0},
+			})
+		}
+	}
+	return seen
+}
+
+// remember notes the edges that are new, and the version.
+func (l *look) remember(seen flags, replayed int) {
+	version := flagSeenComplete
+	if l.o.Version == Open {
+		version = flagSeenOpen
+	}
+	fresh := l.out.found[replayed:]
+	mark := l.o.stateful() && seen&version == 0
+	if len(fresh) == 0 && !mark {
+		return
+	}
+	s := l.e.lock(l.self, l.now)
+	defer s.mu.Unlock()
+	m := entry{kind: kindMemo, arrived: l.now}
+	if mark {
+		m.flags = version
+	}
+	if len(fresh) == 0 {
+		s.insert(l.self, m)
+	}
+	for i := range fresh {
+		f := &fresh[i]
+		m.ref, m.rule, m.aux = f.Other, f.Rule, confidenceBits(f.Confidence)
+		m.flags &^= flagOtherIsCause
+		if f.OtherIsCause {
+			m.flags |= flagOtherIsCause
+		}
+		s.insert(l.self, m)
+	}
+}
+
+// found is a Found with what its cause hands down.
+type found struct {
+	Found
+	correlation string // the cause's own
+}
+
+// add reports an edge unless a better one of its type is known between the
+// two spans.
+func (l *look) add(rule uint16, confidence float64, other causal.SpanRef, otherIsCause bool, correlation string) {
+	if confidence < l.e.config.MinConfidence || other == l.o.Span {
+		return
+	}
+	f := found{Found{rule, confidence, other, otherIsCause}, correlation}
+	mine := l.out.found[l.first:]
+	for i := range mine {
+		g := &mine[i]
+		if g.Other == other && g.OtherIsCause == otherIsCause && l.e.edgeType(g.Rule) == l.e.edgeType(rule) {
+			if confidence > g.Confidence {
+				*g = f
+			}
+			return
+		}
+	}
+	l.out.found = append(l.out.found, f)
+}

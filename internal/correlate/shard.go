@@ -1,0 +1,224 @@
+package correlate
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/otelscope/otelscope/internal/causal"
+)
+
+// shard is a part of the state. What it holds is reached with mu held only.
+type shard struct {
+	mu     sync.Mutex
+	engine *Engine
+	ring   ring
+	newest index // by salted key
+	boxes  map[uint64]mailbox
+	words  interned
+	now    tick // the latest that was seen
+
+	live                          Counts
+	lostOffers, lostClaims, early int64
+}
+
+func newShard(e *Engine) *shard {
+	return &shard{engine: e, ring: newRing(), boxes: map[uint64]mailbox{}, words: interned{bytes: &e.textBytes}}
+}
+
+// insert remembers e under key, which is salted by e's kind, as the newest of
+// its circle.
+func (s *shard) insert(key uint64, e entry) number {
+	n, place := s.ring.push()
+	e.key = e.kind.salt(key)
+	e.older, e.newer = n, n
+	if last := s.newest.put(&s.ring, e.key, n); last != 0 {
+		newest := s.ring.at(last)
+		e.older, e.newer = last, newest.newer
+		s.ring.at(newest.newer).older = n
+		newest.newer = n
+	}
+	*place = e
+	s.live.add(e.kind, 1)
+	s.engine.entries.Add(1)
+	return n
+}
+
+// find returns the newest entry of a kind under key, 0 for none.
+func (s *shard) find(k kind, key uint64) number { return s.newest.get(&s.ring, k.salt(key)) }
+
+// oldest returns the oldest entry of a kind under key, 0 for none.
+func (s *shard) oldest(k kind, key uint64) number {
+	n := s.find(k, key)
+	if n == 0 {
+		return 0
+	}
+	return s.ring.at(n).newer
+}
+
+// older returns the entry before n in its circle, 0 when n is the oldest.
+func (s *shard) older(n number) number {
+	e := s.ring.at(n)
+	if n == s.ring.at(s.newest.get(&s.ring, e.key)).newer {
+		return 0
+	}
+	return e.older
+}
+
+// newer returns the entry after n in its circle, 0 when n is the newest.
+func (s *shard) newer(n number) number {
+	e := s.ring.at(n)
+	if n == s.newest.get(&s.ring, e.key) {
+		return 0
+	}
+	return e.newer
+}
+
+// remove takes an entry out of its circle; it leaves the ring in its turn.
+func (s *shard) remove(n number) {
+	e := s.ring.at(n)
+	switch {
+	case e.newer == n:
+		s.newest.remove(&s.ring, e.key)
+	default:
+		s.ring.at(e.older).newer = e.newer
+		s.ring.at(e.newer).older = e.older
+		if s.newest.get(&s.ring, e.key) == n {
+			s.newest.put(&s.ring, e.key, e.older)
+		}
+	}
+	if e.kind == kindMailbox {
+		s.leavesBox(e)
+	}
+	if e.kind == kindFailed {
+		s.engine.failed.Add(-1)
+	}
+	s.words.release(e.correlation)
+	s.live.add(e.kind, -1)
+	e.kind, e.correlation = kindDead, 0
+}
+
+// tidy lets go of what is too old, and of the oldest while the engine is over
+// its bounds.
+func (s *shard) tidy(now tick) {
+	if int32(now-s.now) > 0 {
+		s.now = now
+	}
+	e := s.engine
+	for s.ring.len() > 0 {
+		oldest := s.ring.at(s.ring.first)
+		over := e.entries.Load() > int64(e.config.MaxEntries) || e.bytes() > e.config.MaxBytes
+		if !over && s.now.since(oldest.arrived) <= e.config.Window.Nanoseconds() {
+			return
+		}
+		if oldest.kind != kindDead {
+			s.evict(s.ring.first, over)
+		}
+		s.ring.pop()
+		e.entries.Add(-1)
+	}
+}
+
+func (s *shard) evict(n number, early bool) {
+	e := s.ring.at(n)
+	if early {
+		s.early++
+	}
+	switch {
+	case e.kind == kindOffer && e.flags&flagMatched == 0:
+		s.lostOffers++
+	case e.kind == kindQueued || e.kind == kindQueueWaits:
+		s.loses(e)
+	case e.kind == kindClaim && e.flags.place() == 0:
+		s.lostClaims++
+	}
+	s.remove(n)
+}
+
+// within says whether an entry is young enough for a rule.
+func (s *shard) within(e *entry, rule uint16) bool {
+	w := s.engine.config.Rules[rule].Window
+	return w == 0 || s.now.since(e.arrived) <= w
+}
+
+// precedes says whether a cause may have led to an effect as far as their
+// times tell.
+func (e *Engine) precedes(rule uint16, cause *entry, start int64, clock uint32) bool {
+	if e.config.Rules[rule].Later {
+		return cause.start < start
+	}
+	return clock == 0 || cause.clock != clock || cause.start <= start
+}
+
+// interned keeps each string once, with a count of its users. 0 is "".
+type interned struct {
+	byText map[string]uint32
+	texts  []text
+	free   []uint32
+	bytes  *atomic.Int64
+}
+
+type text struct {
+	s     string
+	users int
+}
+
+// textBytes is what a string takes beside its bytes.
+const textBytes = 96
+
+func (i *interned) add(s string) uint32 {
+	if s == "" {
+		return 0
+	}
+	if n, ok := i.byText[s]; ok {
+		i.texts[n-1].users++
+		return n
+	}
+	if i.byText == nil {
+		i.byText = map[string]uint32{}
+	}
+	var n uint32
+	if last := len(i.free) - 1; last >= 0 {
+		n, i.free = i.free[last], i.free[:last]
+	} else {
+		i.texts = append(i.texts, text{})
+		n = uint32(len(i.texts))
+	}
+	s = strings.Clone(s) // it may be a part of a whole request
+	i.texts[n-1] = text{s, 1}
+	i.byText[s] = n
+	i.bytes.Add(int64(len(s)) + textBytes)
+	return n
+}
+
+func (i *interned) get(n uint32) string {
+	if n == 0 {
+		return ""
+	}
+	return i.texts[n-1].s
+}
+
+func (i *interned) release(n uint32) {
+	if n == 0 {
+		return
+	}
+	t := &i.texts[n-1]
+	if t.users--; t.users > 0 {
+		return
+	}
+	delete(i.byText, t.s)
+	i.bytes.Add(-int64(len(t.s)) - textBytes)
+	*t = text{}
+	i.free = append(i.free, n)
+}
+
+// entryOf returns an entry that stands for the observed span.
+func (s *shard) entryOf(k kind, o *Observation, rule uint16, now tick) entry {
+	return entry{
+		kind: k, ref: o.Span, start: o.Start, clock: o.Clock, arrived: now, rule: rule,
+		correlation: s.words.add(o.Correlation),
+	}
+}
+
+// same says whether an entry stands for the observed span itself.
+func (e *entry) same(ref causal.SpanRef) bool { return e.ref == ref }
