@@ -67,19 +67,10 @@ func (o options) spans(ctx context.Context, s *server, name string, r *results) 
 func native(ctx context.Context, o options, r *results) error {
 	fmt.Printf("native events: %s to warm up, %s …\n", o.warm, o.steady)
 	return o.with(ctx, true, func(s *server) error {
-		sender := loadgen.NewEvents(s.at.EventsURL(), inFlight)
-		defer sender.Close()
-		l := newEventLoad(o.seed, inFlight, requestSize/loadgen.EventsPerProcess)
-		var meter loadgen.Meter
-		m, err := o.measure(ctx, s, "native", &meter, func(ctx context.Context) error {
-			return loadgen.Closed(ctx, &meter, l.workers(sender, nil))
-		})
+		m, err := o.events(ctx, s, "native", r)
 		r.Native = &m
-		if err != nil {
-			return err
-		}
 		fmt.Printf("  %.0f events/s\n", m.PerSecond)
-		return l.check(ctx, o, s, r)
+		return err
 	})
 }
 

@@ -25,7 +25,11 @@ type results struct {
 	Native      *measurement  `json:"native,omitempty"`
 	Durable     *measurement  `json:"durable,omitempty"`
 	Found       *foundLatency `json:"found,omitempty"`
-	Lookups     struct {
+	// The pipeline with and without correlate.
+	CorrelateSpans  []correlated   `json:"correlate_spans,omitempty"`
+	CorrelateEvents []correlated   `json:"correlate_events,omitempty"`
+	Causal          *causalLatency `json:"causal,omitempty"`
+	Lookups         struct {
 		Checked int     `json:"checked"`
 		Lost    int     `json:"lost"`
 		P99ms   float64 `json:"p99_ms"`
@@ -117,6 +121,25 @@ func (r *results) figures() []figure {
 			figure{"sent to found at 20,000 events/s, p50", "ms", r.Found.P50ms, ""},
 			figure{"sent to found at 20,000 events/s, p99", "ms", r.Found.P99ms, "< 50"})
 	}
+	for _, c := range []struct {
+		name  string
+		pairs []correlated
+	}{{"spans", r.CorrelateSpans}, {"native events", r.CorrelateEvents}} {
+		if len(c.pairs) == 0 {
+			continue
+		}
+		throughput, cpu := medianCost(c.pairs)
+		all = append(all,
+			figure{"correlate costs, of throughput, " + c.name, "%", 100 * throughput, "<= 15"},
+			figure{"correlate costs, more CPU, " + c.name, "%", 100 * cpu, ""})
+	}
+	if c := r.Causal; c != nil {
+		all = append(all,
+			figure{"spans stored when causes are asked for", "", float64(c.Spans), ""},
+			figure{"direct causes, p99", "ms", c.Cause.P99ms, "< 5"},
+			figure{"correlation group, p99", "ms", c.Group.P99ms, "< 10"},
+			figure{"chain of 1,000 spans, p99", "ms", c.Chain.P99ms, "< 50"})
+	}
 	return all
 }
 
@@ -199,7 +222,32 @@ func (r *results) markdown() string {
 	if r.Found != nil {
 		fmt.Fprintf(&b, "\nSent to found: p50 %.2f ms, p99 %.2f ms, max %.2f ms of %d events.\n", r.Found.P50ms, r.Found.P99ms, r.Found.MaxMs, r.Found.Samples)
 	}
+	r.correlateTable(&b)
 	return b.String()
+}
+
+func (r *results) correlateTable(b *strings.Builder) {
+	if len(r.CorrelateSpans)+len(r.CorrelateEvents) > 0 {
+		b.WriteString("\n## What correlate costs\n\nThe same loads on the same pipeline without and with `correlate`, by turns.\n\n| load | pair | processors | items/s | CPU µs/item | p99 ms | peak RSS MB | costs |\n|---|---|---|---:|---:|---:|---:|---:|\n")
+	}
+	for _, c := range []struct {
+		name  string
+		pairs []correlated
+	}{{"spans", r.CorrelateSpans}, {"native events", r.CorrelateEvents}} {
+		for i, p := range c.pairs {
+			fmt.Fprintf(b, "| %s | %d | pressure | %.0f | %.2f | %.2f | %.0f | |\n", c.name, i+1, p.Without.PerSecond, p.Without.ServerCPUus, p.Without.P99ms, p.Without.PeakRSSMB)
+			fmt.Fprintf(b, "| %s | %d | correlate, pressure | %.0f | %.2f | %.2f | %.0f | %.1f %% |\n", c.name, i+1, p.With.PerSecond, p.With.ServerCPUus, p.With.P99ms, p.With.PeakRSSMB, 100*p.Cost)
+		}
+	}
+	if c := r.Causal; c != nil {
+		fmt.Fprintf(b, "\n## Causal questions\n\nOver HTTP, one at a time, with %d spans of the shop stored (%d blocks and the head). The chains' spans lie far apart: they were sent all the while.\n\n| question | asked | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|\n", c.Spans, c.Blocks)
+		for _, q := range []struct {
+			name string
+			l    latency
+		}{{"direct causes of a span", c.Cause}, {"a correlation group", c.Group}, {"a chain of 1,000 spans", c.Chain}} {
+			fmt.Fprintf(b, "| %s | %d | %.2f | %.2f | %.2f |\n", q.name, q.l.Samples, q.l.P50ms, q.l.P99ms, q.l.MaxMs)
+		}
+	}
 }
 
 func (r *results) loads() []measurement {

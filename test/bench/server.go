@@ -24,9 +24,9 @@ type server struct {
 	api   *collector.API
 }
 
-// start starts the plain collector, or the whole pipeline on an empty store,
-// and waits until it is ready.
-func (o options) start(ctx context.Context, scope bool) (*server, error) {
+// start starts the plain collector, or the whole pipeline on an empty store
+// with other processors where they are not nil, and waits until it is ready.
+func (o options) start(ctx context.Context, scope bool, processors []string) (*server, error) {
 	at, err := collector.NewAddresses()
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (o options) start(ctx context.Context, scope bool) (*server, error) {
 	s := &server{at: at, dir: dir, scope: scope, api: collector.NewAPI(at.APIURL(), 16)}
 	var configs []string
 	if scope {
-		configs, err = collector.ScopeConfig(dir, o.config, at, collector.Storage{Directory: filepath.Join(dir, "data")}, o.profile != "")
+		configs, err = collector.ScopeConfig(dir, o.config, at, collector.Storage{Directory: filepath.Join(dir, "data"), Processors: processors}, o.profile != "")
 	} else {
 		configs, err = collector.PlainConfig(dir, at, o.profile != "")
 	}
@@ -69,7 +69,16 @@ func (s *server) stop() error {
 
 // with runs do against a fresh server, and ends it.
 func (o options) with(ctx context.Context, scope bool, do func(*server) error) error {
-	s, err := o.start(ctx, scope)
+	return o.run(ctx, scope, nil, do)
+}
+
+// withProcessors is with for a pipeline of other processors.
+func (o options) withProcessors(ctx context.Context, processors []string, do func(*server) error) error {
+	return o.run(ctx, true, processors, do)
+}
+
+func (o options) run(ctx context.Context, scope bool, processors []string, do func(*server) error) error {
+	s, err := o.start(ctx, scope, processors)
 	if err != nil {
 		return err
 	}

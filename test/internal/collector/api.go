@@ -120,3 +120,26 @@ func (a *API) Store(ctx context.Context) (store.Stats, error) {
 	err = json.Unmarshal(body, &status)
 	return status.Store.Stats, err
 }
+
+// EventPath is the path of an event.
+func EventPath(id string) string { return "/api/v1/events/" + url.PathEscape(id) }
+
+// Nodes asks for a chain or a group and counts its spans.
+func (a *API) Nodes(ctx context.Context, path string) (int, error) {
+	body, found, err := a.get(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		return 0, fmt.Errorf("GET %s: not found", path)
+	}
+	var answer struct {
+		Nodes, Spans []struct {
+			SpanID string `json:"span_id"`
+		}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return 0, fmt.Errorf("GET %s: %w", path, err)
+	}
+	return len(answer.Nodes) + len(answer.Spans), nil
+}

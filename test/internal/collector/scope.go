@@ -34,6 +34,8 @@ func (a Addresses) APIURL() string { return "http://" + a.API }
 type Storage struct {
 	Directory        string
 	CutBytes, CutAge string // "" leaves the default
+	// Processors, where not nil, are the pipeline's instead of the config's.
+	Processors []string
 }
 
 // ScopeConfig writes what a run changes in the distribution's own config, base,
@@ -55,7 +57,11 @@ func ScopeConfig(dir, base string, a Addresses, s Storage, profile bool) ([]stri
 		fmt.Fprintf(&b, "  pprof: {endpoint: %q}\n", a.Pprof)
 		extensions += ", pprof"
 	}
-	fmt.Fprintf(&b, "service:\n  extensions: [%s]\n%s", extensions, a.telemetry())
+	fmt.Fprintf(&b, "service:\n  extensions: [%s]\n", extensions)
+	if s.Processors != nil {
+		fmt.Fprintf(&b, "  pipelines: {traces: {processors: [%s]}}\n", strings.Join(s.Processors, ", "))
+	}
+	b.WriteString(a.telemetry())
 	name := filepath.Join(dir, "overlay.yaml")
 	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
 		return nil, err
