@@ -97,6 +97,7 @@ func TestNumbersWrap(t *testing.T) {
 }
 
 func TestTicksWrap(t *testing.T) {
+	require.Greater(t, tickOf(epoch), tick(1<<31))
 	require.Equal(t, int64(2*tickLength), tick(1).since(tick(1<<32-1)))
 	require.Zero(t, tick(1<<32-1).since(tick(1)))
 }

@@ -26,23 +26,23 @@ const entryBytes = 72 + 32
 type kind uint8
 
 const (
-	kindDead        kind = iota // unlinked, waits for its turn to leave the ring
-	kindOffer                   // a possible cause
-	kindClaim                   // an effect that waits for its cause
-	kindQueued                  // a message that no receive took yet
-	kindQueueWaits              // a receive that waits for its message
-	kindQueue                   // what is known of a queue's senders
-	kindMailbox                 // an arrival that waits to be handled
-	kindLatest                  // the latest of its key
-	kindFailed                  // what its process did last, a failure
-	kindExited                  // a process's last exit
-	kindAnswered                // an offer has its effect in a process
-	kindSpawned                 // a child and who started it
-	kindUnexplained             // a spawn that answers no death that is known
-	kindDied                    // a death that no spawn answered
-	kindDiedEarly               // a death of a child whose spawn is not known
-	kindTrace                   // a trace
-	kindMemo                    // an edge that a span carries, or that it was seen
+	kindDead       kind = iota // unlinked, waits for its turn to leave the ring
+	kindOffer                  // a possible cause
+	kindClaim                  // an effect that waits for its cause
+	kindQueued                 // a message that no receive took yet
+	kindQueueWaits             // a receive that waits for its message
+	kindQueue                  // what is known of a queue's senders
+	kindMailbox                // an arrival that waits to be handled
+	kindLatest                 // the latest of its key
+	kindFailed                 // what its process did last, a failure
+	kindExited                 // a process's last exit
+	kindAnswered               // an offer has its effect in a process
+	kindSpawned                // a child and who started it
+	kindChild                  // a child that lives, in its role
+	kindDied                   // a death that no spawn answered
+	kindDiedEarly              // a death of a child whose spawn is not known
+	kindTrace                  // a trace
+	kindMemo                   // an edge that a span carries, or that it was seen
 )
 
 // salt makes the keys of one kind differ from those of others, but for offers
@@ -59,7 +59,8 @@ func (k kind) salt(key uint64) uint64 {
 type flags uint8
 
 const (
-	// Of offers: it has an effect.
+	// Of offers: it has an effect. Of children: their spawn answers a death.
+	// Of arrivals: one of several of which some are handled.
 	flagMatched flags = 1 << iota
 	// Of memos: which versions of the span were seen, and whether the entry
 	// is a mere mark; whether the other span is the cause.

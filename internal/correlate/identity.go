@@ -22,7 +22,9 @@ func (l *look) offer(op *Op) {
 		waiting = waiting || e.kind == kindClaim
 		looked++
 	}
-	me := s.insert(key, s.entryOf(kindOffer, l.o, op.Rule, l.now))
+	e := s.entryOf(kindOffer, l.o, op.Rule, l.now)
+	e.aux = op.Aux
+	me := s.insert(key, e)
 	if waiting {
 		l.serve(s, me, key)
 	}
@@ -45,6 +47,9 @@ func (l *look) serves(s *shard, me, n number) bool {
 	c, mine := s.ring.at(n), s.ring.at(me)
 	rule := &l.e.config.Rules[c.rule]
 	if c.same(l.o.Span) || !s.within(c, c.rule) || !l.e.precedes(c.rule, mine, c.start, c.clock) {
+		return false
+	}
+	if rule.Effects != OnePerProcess && differ(c.aux, mine.aux) {
 		return false
 	}
 	switch rule.Effects {
@@ -87,7 +92,7 @@ func (l *look) claim(op *Op) {
 		if key == 0 {
 			break
 		}
-		n := l.best(s, op.Rule, rule.Effects, key)
+		n := l.best(s, op, rule.Effects, key)
 		if n == 0 {
 			continue
 		}
@@ -99,18 +104,19 @@ func (l *look) claim(op *Op) {
 		}
 		return
 	}
-	s.wait(l.o, op, l.now)
+	s.wait(l.o, op, rule.Effects, l.now)
 }
 
 // best returns the offer under key that caused the span: the latest that is
 // not after it where the clock is the same, else the latest that arrived.
-func (l *look) best(s *shard, ruleNumber uint16, effects Effects, key uint64) (best number) {
+func (l *look) best(s *shard, op *Op, effects Effects, key uint64) (best number) {
 	looked := 0
 	sameClock := false
 	for n := s.find(kindOffer, key); n != 0 && looked < maxCandidates; n = s.older(n) {
 		looked++
 		c := s.ring.at(n)
-		if c.kind != kindOffer || c.same(l.o.Span) || !s.within(c, ruleNumber) || !l.e.precedes(ruleNumber, c, l.o.Start, l.o.Clock) {
+		if c.kind != kindOffer || c.same(l.o.Span) || differ(op.Aux, c.aux) ||
+			!s.within(c, op.Rule) || !l.e.precedes(op.Rule, c, l.o.Start, l.o.Clock) {
 			continue
 		}
 		if effects == OneEffect && c.flags&flagMatched != 0 {
@@ -127,8 +133,12 @@ func (l *look) best(s *shard, ruleNumber uint16, effects Effects, key uint64) (b
 	return best
 }
 
-// wait remembers a claim under each of its keys.
-func (s *shard) wait(o *Observation, op *Op, now tick) {
+// differ says whether two processes are known and not the same.
+func differ(a, b uint64) bool { return a != 0 && b != 0 && a != b }
+
+// wait remembers a claim under each of its keys. Its aux is the process that
+// it names, or, where a cause has one effect in each process, its own.
+func (s *shard) wait(o *Observation, op *Op, effects Effects, now tick) {
 	keys := 0
 	for keys < len(op.Keys) && op.Keys[keys] != 0 {
 		keys++
@@ -138,7 +148,10 @@ func (s *shard) wait(o *Observation, op *Op, now tick) {
 	}
 	for i := range keys {
 		e := s.entryOf(kindClaim, o, op.Rule, now)
-		e.aux, e.flags = o.Process, claimFlags(i, keys-1-i)
+		e.aux, e.flags = op.Aux, claimFlags(i, keys-1-i)
+		if effects == OnePerProcess {
+			e.aux = o.Process
+		}
 		s.insert(op.Keys[i], e)
 	}
 }

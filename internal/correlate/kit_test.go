@@ -119,6 +119,9 @@ func parseOp(t require.TestingT, o *Observation, text string) (op Op) {
 		op.End, words = true, words[1:]
 	}
 	args := words[1:]
+	if last := len(args) - 1; last >= 0 && strings.HasPrefix(args[last], "by=") {
+		op.Aux, args = key(args[last][3:]), args[:last]
+	}
 	keys := func(names []string) {
 		for i, n := range names {
 			op.Keys[i] = key(n)
@@ -162,14 +165,20 @@ func parseOp(t require.TestingT, o *Observation, text string) (op Op) {
 	case "spawned": // CHILD ROLE
 		op.Kind, op.Rule, op.Aux, op.Shard = Spawned, ruleNamed("respawn"), key(args[1]), 7
 		keys(args[:1])
-	case "died": // CHILD
+	case "died", "ended": // CHILD
 		op.Kind, op.Rule, op.Shard = Died, ruleNamed("respawn"), 7
-		keys(args[:1])
+		if words[0] == "died" {
+			op.Aux = 1
+		}
+		keys(args)
 	default:
 		require.Fail(t, "unknown op", text)
 	}
 	return op
 }
+
+// epoch is when the tests happen: a tick that is past half of its range.
+const epoch = int64(1_795_518_950_000_000_000)
 
 // bench is an engine with names for its spans.
 type bench struct {
@@ -194,7 +203,7 @@ func (b *bench) observe(t require.TestingT, now time.Duration, lines ...string) 
 		spans = append(spans, name)
 		batch = append(batch, o)
 	}
-	b.Observe(batch, int64(now), &b.out)
+	b.Observe(batch, epoch+int64(now), &b.out)
 	var text strings.Builder
 	for i, span := range spans {
 		for j := range b.out.Count(i) {

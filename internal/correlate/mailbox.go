@@ -2,73 +2,95 @@ package correlate
 
 import "math"
 
-// mailbox counts what waits in one process. Of so many arrivals, blind are
-// handled, but which ones is not known; when all are, the box is empty again.
-type mailbox struct{ waiting, blind int }
+// mailbox is what is not clear in one process's mailbox: of so many messages
+// that lie in doubt, some are handled, but not which ones. When all are, they
+// leave.
+type mailbox struct{ doubtful, handled int }
 
 // arrive puts the span's message into the mailbox.
 func (l *look) arrive(op *Op) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
-	key := kindMailbox.salt(op.Keys[0])
-	s.clearBox(key)
 	e := s.entryOf(kindMailbox, l.o, op.Rule, l.now)
 	e.aux = op.Aux
 	s.insert(op.Keys[0], e)
-	box := s.boxes[key]
-	box.waiting++
-	s.boxes[key] = box
 }
 
 // take takes a message out of the mailbox, by its identity or, where that is
-// not known, by its being the only one.
+// not known, by its being the only one that lay there when the span began. (A
+// call's span may come when it returns, after what arrived meanwhile.)
 func (l *look) take(op *Op) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
-	key := kindMailbox.salt(op.Keys[0])
-	s.clearBox(key)
-	box, ok := s.boxes[key]
-	if !ok {
-		return
-	}
-	oldest := s.oldest(kindMailbox, op.Keys[0])
-	if op.Aux != 0 {
-		for n, looked := oldest, 0; n != 0 && looked < maxCandidates; n, looked = s.newer(n), looked+1 {
-			if s.ring.at(n).aux == op.Aux {
-				s.remove(n)
-				return
-			}
+	one, several := number(0), false
+	looked := 0
+	for n := s.oldest(kindMailbox, op.Keys[0]); n != 0; n = s.newer(n) {
+		if looked++; looked > maxCandidates {
+			return
 		}
-		return
+		m := s.ring.at(n)
+		switch {
+		case op.Aux != 0 && m.aux == op.Aux:
+			s.remove(n)
+			s.clearBox(m.key)
+			return
+		case op.Aux != 0, m.start > l.o.Start:
+		case one != 0 || m.flags&flagMatched != 0:
+			several = true
+		default:
+			one = n
+		}
 	}
-	if box.waiting == 1 && box.blind == 0 {
-		m := s.ring.at(oldest)
+	switch {
+	case several:
+		l.doubt(s, op.Keys[0])
+	case one != 0:
+		m := s.ring.at(one)
 		l.add(op.Rule, l.confidence(op.Rule), m.ref, true, s.words.get(m.correlation))
-		s.remove(oldest)
-		return
+		s.remove(one)
 	}
-	box.blind++
+}
+
+// doubt counts one of several messages as handled.
+func (l *look) doubt(s *shard, process uint64) {
+	key := kindMailbox.salt(process)
+	box := s.boxes[key]
+	for n := s.oldest(kindMailbox, process); n != 0; n = s.newer(n) {
+		if m := s.ring.at(n); m.start <= l.o.Start && m.flags&flagMatched == 0 {
+			m.flags |= flagMatched
+			box.doubtful++
+		}
+	}
+	box.handled++
 	s.boxes[key] = box
+	s.clearBox(key)
 }
 
 // leavesBox counts an arrival out.
 func (s *shard) leavesBox(e *entry) {
-	box := s.boxes[e.key]
-	box.waiting--
-	s.boxes[e.key] = box
-	if box.waiting == 0 {
-		delete(s.boxes, e.key)
-	}
-}
-
-// clearBox empties a mailbox of which all was handled.
-func (s *shard) clearBox(key uint64) {
-	box, ok := s.boxes[key]
-	if !ok || box.blind < box.waiting {
+	if e.flags&flagMatched == 0 {
 		return
 	}
-	for range box.waiting {
-		s.remove(s.newest.get(&s.ring, key))
+	box := s.boxes[e.key]
+	if box.doubtful--; box.doubtful == 0 {
+		delete(s.boxes, e.key)
+		return
+	}
+	s.boxes[e.key] = box
+}
+
+// clearBox lets what lies in doubt leave when all of it is handled.
+func (s *shard) clearBox(key uint64) {
+	box, ok := s.boxes[key]
+	if !ok || box.handled < box.doubtful {
+		return
+	}
+	for n := s.oldest(kindMailbox, kindMailbox.salt(key)); n != 0; {
+		next := s.newer(n)
+		if s.ring.at(n).flags&flagMatched != 0 {
+			s.remove(n)
+		}
+		n = next
 	}
 }
 

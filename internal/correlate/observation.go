@@ -75,9 +75,10 @@ type OpKind uint8
 
 // By identity, in any order:
 //
-//   - Offer: this span is a possible cause under Keys[0].
+//   - Offer: this span is a possible cause under Keys[0], told by the process
+//     Aux where that matters, else 0.
 //   - Claim: what caused this span was offered under Keys[0], or else Keys[1],
-//     or else Keys[2]. The best offer is the latest that is not after the span
+//     or else Keys[2]; by the process Aux, 0 where that is not known. The best offer is the latest that is not after the span
 //     by the same clock, else the latest that arrived. A claim that finds
 //     nothing waits under all its keys and is taken by the first offer.
 //
@@ -115,9 +116,9 @@ type OpKind uint8
 // By supervision (shard: the child's node):
 //
 //   - Spawned: the child Keys[0] was started by its spawner under a name: Aux
-//     hashes both. It claims the Died of a child of the same Aux that no
-//     earlier spawn answers.
-//   - Died: the child Keys[0] ended abnormally.
+//     hashes both. It claims the abnormal Died of the only child of the same
+//     Aux that lived.
+//   - Died: the child Keys[0] ended, abnormally where Aux is not 0.
 const (
 	Offer OpKind = iota + 1
 	Claim

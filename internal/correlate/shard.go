@@ -101,7 +101,7 @@ func (s *shard) remove(n number) {
 // tidy lets go of what is too old, and of the oldest while the engine is over
 // its bounds.
 func (s *shard) tidy(now tick) {
-	if int32(now-s.now) > 0 {
+	if s.ring.len() == 0 || int32(now-s.now) > 0 {
 		s.now = now
 	}
 	e := s.engine

@@ -54,7 +54,7 @@ func (s *scenario) play() {
 	defer func() { _ = st.Close(context.Background()) }()
 	for i := range uint64(scenarioCuts) {
 		s.write(st, storetest.Traces(
-			storetest.Spec{Service: "a", Trace: 1, Span: 1 + i, Start: 10 * i, Event: "a", Links: []uint64{i}},
+			storetest.Spec{Service: "a", Trace: 1, Span: 1 + i, Parent: i, Start: 10 * i, Event: "a", Group: "g", Links: []uint64{i}},
 			storetest.Spec{Service: "a", Trace: 2, Span: 1, State: causal.CallOpen, Event: "b", Links: []uint64{i}},
 			storetest.Spec{Service: "a", Trace: 2, Span: 10 + i, State: causal.CallOpen, Event: "c"},
 		))

@@ -226,6 +226,9 @@ func checkLookups(s store.Store, all []storetest.Plain) error {
 	if err := sameSpans(all, open, storetest.Plain.Open); err != nil {
 		return fmt.Errorf("scan of open calls: %w", err)
 	}
+	if err := storetest.CheckEdges(context.Background(), s, all); err != nil {
+		return err
+	}
 	return checkScan(s, all)
 }
 

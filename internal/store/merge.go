@@ -25,21 +25,25 @@ type merged struct {
 }
 
 func (m *merger) add(s Span) error {
-	info, err := head.Peek(s.Bytes)
+	fresh, err := newMerged(s)
 	if err != nil {
-		return fmt.Errorf("stored span: %w", err)
+		return err
 	}
-	fresh := merged{s, info.Identity, info.Start, info.Open}
-	if !info.Exists() {
+	return m.unite(fresh)
+}
+
+// unite adds a version of a span.
+func (m *merger) unite(fresh merged) (err error) {
+	if !fresh.id.Exists() {
 		m.spans = append(m.spans, fresh)
 		return nil
 	}
-	i, found := m.at[info.Identity]
+	i, found := m.at[fresh.id]
 	if !found {
 		if m.at == nil {
 			m.at = map[head.Identity]int{}
 		}
-		m.at[info.Identity] = len(m.spans)
+		m.at[fresh.id] = len(m.spans)
 		m.spans = append(m.spans, fresh)
 		return nil
 	}

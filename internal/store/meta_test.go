@@ -147,12 +147,14 @@ func (p *play) request(from uint64) ptrace.Traces {
 			Service: pick(p.random, "a", "b"),
 			Trace:   from + p.random.Uint64N(3),
 			Span:    p.random.Uint64N(12),
+			Parent:  p.random.Uint64N(4),
 			Kind:    pick(p.random, ptrace.SpanKindClient, ptrace.SpanKindServer),
 			Name:    pick(p.random, "x", "y", strings.Repeat("long", 50)),
 			Start:   p.random.Uint64N(100),
 			State:   pick(p.random, "", causal.CallOpen, causal.CallReturned),
 			Event:   pick(p.random, "", "a", "b", "c"),
 			Return:  pick(p.random, "", "", "r"),
+			Group:   pick(p.random, "", "", "g", "h"),
 		}
 		for range p.random.IntN(3) {
 			specs[i].Links = append(specs[i].Links, 1+p.random.Uint64N(4))

@@ -20,7 +20,7 @@ import (
 func TestReadsSayWhatTheDiskSays(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, st store.Store, cfg store.Config, _ *observed) {
 		for i := range uint64(3) {
-			write(t, st, storetest.Spec{Trace: 1, Span: i + 1, Event: "e"})
+			write(t, st, storetest.Spec{Trace: 1, Span: i + 1, Parent: 8, Event: "e", Group: "g"})
 			require.NoError(t, store.Cut(st))
 		}
 		write(t, st, storetest.Spec{Trace: 1, Span: 9, Event: "e"})
@@ -29,8 +29,14 @@ func TestReadsSayWhatTheDiskSays(t *testing.T) {
 		reads := map[string]func() error{
 			"trace": func() error { _, err := st.Trace(ctx, storetest.TraceID(1)); return err },
 			"event": func() error { _, err := st.Event(ctx, "e"); return err },
-			"scan":  func() error { _, err := collect(st, store.ScanOptions{}); return err },
-			"open":  func() error { _, err := collect(st, store.ScanOptions{OpenCalls: true}); return err },
+			"spans": func() error { _, err := st.Spans(ctx, []causal.SpanRef{storetest.Ref(1, 1)}); return err },
+			"referring": func() error {
+				_, _, err := st.Referring(ctx, []causal.SpanRef{storetest.Ref(1, 8)}, 10)
+				return err
+			},
+			"correlation": func() error { _, _, err := st.Correlation(ctx, "g", 10); return err },
+			"scan":        func() error { _, err := collect(st, store.ScanOptions{}); return err },
+			"open":        func() error { _, err := collect(st, store.ScanOptions{OpenCalls: true}); return err },
 		}
 		for name, read := range reads {
 			failed := 0
@@ -77,13 +83,22 @@ func TestReadsSayWhatTheDiskSays(t *testing.T) {
 func TestContextEndsReads(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, st store.Store, cfg store.Config, _ *observed) {
 		for i := range uint64(3) {
-			write(t, st, storetest.Spec{Trace: 1, Span: i + 1, Event: "e"})
+			write(t, st, storetest.Spec{Trace: 1, Span: i + 1, Parent: 8, Event: "e", Group: "g"})
 			require.NoError(t, store.Cut(st))
 		}
 		write(t, st, storetest.Spec{Trace: 1, Span: 9})
 		for _, read := range []func(context.Context) error{
 			func(ctx context.Context) error { _, err := st.Trace(ctx, storetest.TraceID(1)); return err },
 			func(ctx context.Context) error { _, err := st.Event(ctx, "e"); return err },
+			func(ctx context.Context) error {
+				_, err := st.Spans(ctx, []causal.SpanRef{storetest.Ref(1, 1)})
+				return err
+			},
+			func(ctx context.Context) error {
+				_, _, err := st.Referring(ctx, []causal.SpanRef{storetest.Ref(1, 8)}, 10)
+				return err
+			},
+			func(ctx context.Context) error { _, _, err := st.Correlation(ctx, "g", 10); return err },
 		} {
 			ended, cancel := context.WithCancel(ctx)
 			defer cancel()

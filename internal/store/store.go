@@ -1,5 +1,6 @@
 // Package store keeps spans durably in one folder and finds them again: by
-// trace, by native event, and by scanning. It is made of a write-ahead log, a
+// trace, by native event, by their ids, by the spans that they name, by
+// correlation id, and by scanning. It is made of a write-ahead log, a
 // head in memory over it, immutable Parquet blocks, and one manifest that says
 // which of them count.
 //
@@ -15,6 +16,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelscope/otelscope/internal/causal"
 )
 
 // Store keeps spans. All methods may be called from many goroutines at once;
@@ -46,6 +49,21 @@ type Store interface {
 	// Event returns the spans whose scope.event.id or scope.return.event.id
 	// is id, of whatever service and node, the newest arrival first.
 	Event(ctx context.Context, id string) ([]Span, error)
+
+	// Spans returns the stored spans with these ids, in no order, each identity
+	// once. Refs that are not stored, or name no span, have none. One id may
+	// have several spans: identity has more to it.
+	Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, error)
+
+	// Referring returns the spans that name one of refs as their parent or in
+	// a link, in no order, each identity once. At most limit spans are
+	// returned (limit > 0), whichever; more says that there are others.
+	Referring(ctx context.Context, refs []causal.SpanRef, limit int) (spans []Span, more bool, err error)
+
+	// Correlation returns the spans whose scope.correlation.id is id, ordered
+	// by start time, each identity once. At most limit spans are returned
+	// (limit > 0), not always the earliest; more says that there are others.
+	Correlation(ctx context.Context, id string, limit int) (spans []Span, more bool, err error)
 
 	// Scan yields stored spans, each identity once per part of the store it
 	// lies in (blocks are merged by compaction, not by scans), newest part

@@ -144,14 +144,15 @@ func (b *Block) find(r *run, f fingerprint, is func(span []byte) bool) ([]Row, e
 	if !b.ids.filter.Check(f.filterKey()) {
 		return nil, nil
 	}
-	numbers, err := r.find(nil, f)
+	numbers, err := b.rowsOf(r, []fingerprint{f})
 	if err != nil {
-		return nil, &CorruptError{b.idsName, err}
+		return nil, err
 	}
 	var rows []Row
 	var p pageReader
 	defer p.release()
-	for _, n := range slices.Compact(numbers) {
+	var places cursor
+	for _, n := range numbers {
 		span, err := p.row(b, n)
 		if err != nil {
 			return nil, err
@@ -159,7 +160,7 @@ func (b *Block) find(r *run, f fingerprint, is func(span []byte) bool) ([]Row, e
 		if !is(span) {
 			continue
 		}
-		origin, err := b.origin(n)
+		origin, err := b.origin(n, &places)
 		if err != nil {
 			return nil, err
 		}

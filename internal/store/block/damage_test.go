@@ -159,6 +159,28 @@ func readEverything(fsys vfs.FS, rows []Row) (err error) {
 		if _, err := b.Event(h.span.String()); err != nil {
 			return err
 		}
+		if err := readEdges(b, r.Span); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readEdges asks for the spans that a span names, and for its group.
+func readEdges(b *Block, span []byte) error {
+	refs, group := edgesOf(span)
+	for _, find := range []func() ([]uint32, error){
+		func() ([]uint32, error) { return b.SpanRows(refs) },
+		func() ([]uint32, error) { return b.ReferringRows(context.Background(), refs) },
+		func() ([]uint32, error) { return b.CorrelationRows(context.Background(), group) },
+	} {
+		numbers, err := find()
+		if err != nil {
+			return err
+		}
+		if _, err := b.Rows(numbers); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -189,7 +211,7 @@ func requireDamage(t *testing.T, err error, name string, what any) {
 // TestEveryFlippedByteOfIDsIsFound: but for the reserved bytes of the header
 // every byte is covered by a checksum that reading everything looks at.
 func TestEveryFlippedByteOfIDsIsFound(t *testing.T) {
-	rows := realistic(t, 8)
+	rows := linked(t, 8)
 	fsys, _ := write(t, rows)
 	name := IDsName(7)
 	good := contents(t, fsys, name)
@@ -205,7 +227,7 @@ func TestEveryFlippedByteOfIDsIsFound(t *testing.T) {
 }
 
 func TestTruncatedFiles(t *testing.T) {
-	rows := realistic(t, 50)
+	rows := linked(t, 50)
 	fsys, meta := write(t, rows)
 	for _, name := range []string{IDsName(7), ParquetName(7)} {
 		good := contents(t, fsys, name)
@@ -253,7 +275,7 @@ func TestPageWithOtherRows(t *testing.T) {
 }
 
 func TestReadErrors(t *testing.T) {
-	rows := realistic(t, 50)
+	rows := linked(t, 50)
 	fsys, _ := write(t, rows)
 	m := fsys.(*memfs.FS)
 	for n := 1; ; n++ {
@@ -300,7 +322,7 @@ func rebuilt(tb testing.TB, data []byte, change func(sections map[string][]byte)
 
 // TestImpossibleSections have right checksums and wrong contents.
 func TestImpossibleSections(t *testing.T) {
-	rows := realistic(t, 2000)
+	rows := linked(t, 2000)
 	fsys, _ := write(t, rows)
 	name := IDsName(7)
 	good := contents(t, fsys, name)
@@ -333,6 +355,15 @@ func TestImpossibleSections(t *testing.T) {
 			binary.LittleEndian.PutUint64(b[8:], 0)
 			return b
 		}, `section "span.first" is not sorted`},
+		"missing later first": {sectionReferring + suffixFirst, nil, `section "referring.first" is missing`},
+		"missing later sums":  {sectionCorrelation + suffixSums, nil, `section "correlation.sums" is missing`},
+		"odd later run":       {sectionReferring, func(b []byte) []byte { return b[1:] }, `section "referring" has`},
+		"later row beyond": {sectionCorrelation, func(b []byte) []byte {
+			for i := 0; i < len(b); i += 8 {
+				b[i], b[i+1], b[i+2] = 0xff, 0xff, 0xff
+			}
+			return b
+		}, "there is no row 16777215"},
 		"origin's place": {sectionOrigins, func(b []byte) []byte { return nil }, `section "origins" has no origin at 0`},
 		"origin's size":  {sectionOrigins, func(b []byte) []byte { b[3] = 1; return b }, `section "origins" has an impossible origin at 0`},
 		"row beyond": {sectionTrace, func(b []byte) []byte {
@@ -390,7 +421,7 @@ func TestVersionAndContents(t *testing.T) {
 }
 
 func FuzzIDs(f *testing.F) {
-	rows := realistic(f, 30)
+	rows := linked(f, 30)
 	fsys, _ := write(f, rows)
 	good := contents(f, fsys, IDsName(7))
 	f.Add(good)
@@ -402,12 +433,15 @@ func FuzzIDs(f *testing.F) {
 			return
 		}
 		for i := range byte(10) {
-			_, _ = x.trace.find(nil, traceFingerprint(pcommon.TraceID{i}))
+			_, _ = x.trace.find(nil, traceFingerprint(pcommon.TraceID{i}), &cursor{})
 			_, _ = x.origin(uint32(i) * 100)
 			_ = x.filter.Check(uint64(i))
 		}
 		for _, r := range rows {
-			_, _ = x.span.find(nil, spanFingerprint(headOf(r.Span).trace, headOf(r.Span).span))
+			refs, group := edgesOf(r.Span)
+			_, _ = x.referring.find(nil, refFingerprint(refs[0]), &cursor{})
+			_, _ = x.correlation.find(nil, correlationFingerprint(group), &cursor{})
+			_, _ = x.span.find(nil, spanFingerprint(headOf(r.Span).trace, headOf(r.Span).span), &cursor{})
 		}
 	})
 }

@@ -18,11 +18,15 @@
 //
 // # Reading
 //
+// Beside the ids that a span has there are runs of the spans that it names, as
+// its parent or in links, and of its correlation id. Blocks from before there
+// were these two are read whole instead.
+//
 // An id is looked for in the filter first, which says no for the price of one
 // cache miss; then in its run, a binary search in memory and one read of 4 KiB;
 // then each row is read from its page of 8 KiB and compared with the id, since
 // fingerprints may be shared. In memory an open block has its filter, 12 bytes
-// for 4 KiB of runs and 16 for a page: about 4 bytes a row.
+// for 4 KiB of runs and 16 for a page: about 5 bytes a row.
 //
 // # Ownership
 //

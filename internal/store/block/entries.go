@@ -8,6 +8,8 @@ import (
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/otelscope/otelscope/internal/causal"
 )
 
 // An entry of a run is one number: the upper 40 bits of an id's 64-bit hash,
@@ -27,6 +29,8 @@ const (
 	seedTrace = 1 + iota
 	seedSpan
 	seedEvent
+	seedReferring
+	seedCorrelation
 )
 
 // fingerprint is the part of a hash that an entry has, in place.
@@ -37,14 +41,27 @@ func traceFingerprint(id pcommon.TraceID) fingerprint {
 }
 
 func spanFingerprint(trace pcommon.TraceID, span pcommon.SpanID) fingerprint {
+	return idsFingerprint(trace, span, seedSpan)
+}
+
+// refFingerprint is that of rows that name a span.
+func refFingerprint(ref causal.SpanRef) fingerprint {
+	return idsFingerprint(ref.TraceID, ref.SpanID, seedReferring)
+}
+
+func idsFingerprint(trace pcommon.TraceID, span pcommon.SpanID, seed uint64) fingerprint {
 	var id [24]byte
 	copy(id[:], trace[:])
 	copy(id[16:], span[:])
-	return fingerprint(xxh3.HashSeed(id[:], seedSpan)) &^ rowMask
+	return fingerprint(xxh3.HashSeed(id[:], seed)) &^ rowMask
 }
 
 func eventFingerprint(id string) fingerprint {
 	return fingerprint(xxh3.HashStringSeed(id, seedEvent)) &^ rowMask
+}
+
+func correlationFingerprint(id string) fingerprint {
+	return fingerprint(xxh3.HashStringSeed(id, seedCorrelation)) &^ rowMask
 }
 
 // filterKey spreads a fingerprint over the 64 bits that the filter looks at.

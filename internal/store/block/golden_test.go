@@ -15,15 +15,26 @@ import (
 
 var update = flag.Bool("update", false, "write the block of the current format version into testdata")
 
-// TestGolden reads a block that was written when its format version was new:
-// what was stored once must stay readable. A new version gets a folder of its
-// own; the files of old ones never change.
+// newestGolden is the folder that -update writes.
+const newestGolden = "v1-edges"
+
+// TestGolden reads blocks that were written when what they have was new: what
+// was stored once must stay readable. A new version, and a version's new
+// section, gets a folder of its own; the files of old ones never change.
+//
+//	v1        without the runs "referring" and "correlation"
+//	v1-edges  with them
 func TestGolden(t *testing.T) {
-	dir := filepath.Join("testdata", "v1")
-	expected := filepath.Join(dir, "rows.json")
 	if *update {
-		writeGolden(t, dir, expected)
+		writeGolden(t, filepath.Join("testdata", newestGolden))
 	}
+	for _, folder := range []string{"v1", newestGolden} {
+		t.Run(folder, func(t *testing.T) { readGolden(t, filepath.Join("testdata", folder), folder == newestGolden) })
+	}
+}
+
+func readGolden(t *testing.T, dir string, runs bool) {
+	expected := filepath.Join(dir, goldenRows)
 	data, err := os.ReadFile(expected)
 	require.NoError(t, err)
 	var rows []Row
@@ -31,7 +42,10 @@ func TestGolden(t *testing.T) {
 	b, err := Open(vfs.OS, dir, 7)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
+	require.Equal(t, runs, b.ids.referring.there)
+	require.Equal(t, runs, b.ids.correlation.there)
 	require.Equal(t, rows, collect(t, b.Scan(context.Background())))
+	checkEdges(t, b, rows)
 	for _, r := range rows {
 		h := headOf(r.Span)
 		got, err := b.Trace(h.trace)
@@ -46,12 +60,14 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func writeGolden(t *testing.T, dir, expected string) {
-	rows := realistic(t, 40)
+const goldenRows = "rows.json"
+
+func writeGolden(t *testing.T, dir string) {
+	rows := linked(t, 40)
 	require.NoError(t, os.MkdirAll(dir, 0o750))
 	_, err := NewWriter(vfs.OS, dir).Write(7, rows)
 	require.NoError(t, err)
 	data, err := json.MarshalIndent(sorted(rows), "", " ")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(expected, append(data, '\n'), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, goldenRows), append(data, '\n'), 0o600))
 }

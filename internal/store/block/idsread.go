@@ -26,9 +26,10 @@ type ids struct {
 	filter bloom.SplitBlockFilter
 	pages  []table.Location
 
-	trace, span, event run
-	rows               granules
-	origins            section
+	trace, span, event     run
+	referring, correlation laterRun
+	rows                   granules
+	origins                section
 }
 
 // granules are a section that is read and checked piece by piece.
@@ -44,6 +45,12 @@ type run struct {
 	first []uint64 // entry of each granule
 }
 
+// laterRun is a run that the first blocks of the format do not have.
+type laterRun struct {
+	run
+	there bool
+}
+
 // readIDs reads what stays in memory of an .ids file of that size.
 func readIDs(file io.ReaderAt, size int64) (*ids, error) {
 	f := &ids{file: file}
@@ -54,6 +61,8 @@ func readIDs(file io.ReaderAt, size int64) (*ids, error) {
 		func() error { return f.loadRun(sectionTrace, &f.trace) },
 		func() error { return f.loadRun(sectionSpan, &f.span) },
 		func() error { return f.loadRun(sectionEvent, &f.event) },
+		func() error { return f.loadLater(sectionReferring, &f.referring) },
+		func() error { return f.loadLater(sectionCorrelation, &f.correlation) },
 		func() error { return f.loadGranules(sectionRows, 4, &f.rows) },
 	}
 	for _, l := range load {
@@ -257,6 +266,13 @@ func (f *ids) loadRun(name string, r *run) error {
 	return nil
 }
 
+func (f *ids) loadLater(name string, r *laterRun) error {
+	if _, r.there = f.toc[name]; !r.there {
+		return nil
+	}
+	return f.loadRun(name, &r.run)
+}
+
 // read reads granule i into buf, which has the capacity for it.
 func (g *granules) read(i int, buf []byte) ([]byte, error) {
 	at := uint64(i) * granule
@@ -271,12 +287,11 @@ func (g *granules) read(i int, buf []byte) ([]byte, error) {
 }
 
 // find appends the rows of the entries with a fingerprint to rows, rising.
-func (r *run) find(rows []uint32, f fingerprint) ([]uint32, error) {
+func (r *run) find(rows []uint32, f fingerprint, c *cursor) ([]uint32, error) {
 	// The first entry may be in the granule before the one that begins with it.
 	i := max(sort.Search(len(r.first), func(i int) bool { return r.first[i] >= uint64(f) })-1, 0)
-	var space [granule]byte
 	for ; i < len(r.first) && r.first[i] <= uint64(f)|rowMask; i++ {
-		b, err := r.read(i, space[:])
+		b, err := c.at(&r.granules, i)
 		if err != nil {
 			return rows, err
 		}
@@ -319,6 +334,9 @@ func (f *ids) origin(place uint32) ([]byte, error) {
 
 // readFull fills b; the end of the file within it is io.ErrUnexpectedEOF.
 func readFull(file io.ReaderAt, b []byte, at int64) error {
+	if len(b) == 0 {
+		return nil
+	}
 	n, err := file.ReadAt(b, at)
 	if n == len(b) {
 		return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parquet-go/parquet-go/bloom"
 
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
 	"github.com/otelscope/otelscope/internal/store/block/table"
 )
@@ -37,6 +38,9 @@ const (
 	sectionEvent   = "event"
 	suffixSums     = ".sums"
 	suffixFirst    = ".first"
+
+	sectionReferring   = "referring"
+	sectionCorrelation = "correlation"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -48,12 +52,21 @@ type idsWriter struct {
 	offset uint64
 	toc    []section
 
-	trace, span, event []uint64 // entries, one or more a row, rows rising
-	rowOrigins         []uint32 // a row's origin's place in the section
-	sums               []uint32 // of the granules of the section being written
-	scratch            []uint64
-	filter             bloom.SplitBlockFilter
-	buf                []byte
+	// Entries, one or more a row, rows rising.
+	trace, span, event, referring, correlation []uint64
+
+	rowOrigins []uint32 // a row's origin's place in the section
+	sums       []uint32 // of the granules of the section being written
+	scratch    []uint64
+	filter     bloom.SplitBlockFilter
+	buf        []byte
+}
+
+// rowKeys are what a row is found by beside its ids; empty where it has none.
+type rowKeys struct {
+	events      [2][]byte
+	correlation []byte
+	links       []causal.SpanRef
 }
 
 // section is a line of the table of contents.
@@ -71,6 +84,7 @@ func (w *idsWriter) reset(out io.Writer) {
 	w.out.Reset(out)
 	w.offset, w.toc = 0, w.toc[:0]
 	w.trace, w.span, w.event, w.rowOrigins = w.trace[:0], w.span[:0], w.event[:0], w.rowOrigins[:0]
+	w.referring, w.correlation = w.referring[:0], w.correlation[:0]
 	w.buf = append(w.buf[:0], idsMagic...)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, idsVersion)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, 0)
@@ -107,16 +121,30 @@ func (w *idsWriter) origin(b []byte) (uint32, error) {
 }
 
 // add notes the ids of the next row: those of the span, its origin's place,
-// and its native events' where they are not empty.
-func (w *idsWriter) add(span *otlpwire.Span, origin uint32, events [2][]byte) {
+// and its keys.
+func (w *idsWriter) add(span *otlpwire.Span, origin uint32, keys *rowKeys) {
 	row := uint64(len(w.rowOrigins))
 	w.trace = append(w.trace, uint64(traceFingerprint(span.TraceID))|row)
 	w.span = append(w.span, uint64(spanFingerprint(span.TraceID, span.SpanID))|row)
 	w.rowOrigins = append(w.rowOrigins, origin)
-	for _, id := range events {
+	for _, id := range keys.events {
 		if len(id) > 0 {
 			w.event = append(w.event, uint64(eventFingerprint(string(id)))|row)
 		}
+	}
+	w.refer(causal.SpanRef{TraceID: span.TraceID, SpanID: span.ParentSpanID}, row)
+	for _, ref := range keys.links {
+		w.refer(ref, row)
+	}
+	if len(keys.correlation) > 0 {
+		w.correlation = append(w.correlation, uint64(correlationFingerprint(string(keys.correlation)))|row)
+	}
+}
+
+// refer notes that a row names a span.
+func (w *idsWriter) refer(ref causal.SpanRef, row uint64) {
+	if !ref.IsZero() {
+		w.referring = append(w.referring, uint64(refFingerprint(ref))|row)
 	}
 }
 
@@ -124,16 +152,22 @@ func (w *idsWriter) add(span *otlpwire.Span, origin uint32, events [2][]byte) {
 func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.meta(m)
 	w.pages(pages)
-	for _, entries := range [][]uint64{w.trace, w.span, w.event} {
+	for _, entries := range w.runs() {
 		w.scratch = sortEntries(entries, w.scratch)
 	}
 	w.writeFilter()
 	w.run(sectionTrace, w.trace)
 	w.run(sectionSpan, w.span)
 	w.run(sectionEvent, w.event)
+	w.run(sectionReferring, w.referring)
+	w.run(sectionCorrelation, w.correlation)
 	w.rows()
 	w.contents()
 	return w.out.Flush()
+}
+
+func (w *idsWriter) runs() [5][]uint64 {
+	return [5][]uint64{w.trace, w.span, w.event, w.referring, w.correlation}
 }
 
 func (w *idsWriter) meta(m Meta) {
@@ -156,7 +190,7 @@ func (w *idsWriter) pages(pages []table.Location) {
 }
 
 func (w *idsWriter) writeFilter() {
-	runs := [][]uint64{w.trace, w.span, w.event}
+	runs := w.runs()
 	ids := int64(0)
 	for _, run := range runs {
 		eachFingerprint(run, func(fingerprint) { ids++ })

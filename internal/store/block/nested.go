@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
 )
 
@@ -94,12 +95,14 @@ func (s *shredder) appendEvents(dst []byte) ([]byte, error) {
 	return append(dst, ']'), nil
 }
 
-// appendLinks appends the span's links as a JSON array.
+// appendLinks appends the span's links as a JSON array, and notes the spans
+// that they name.
 func (s *shredder) appendLinks(dst []byte) ([]byte, error) {
 	for i, b := range s.span.Links {
 		if err := s.link.Parse(b); err != nil {
 			return nil, err
 		}
+		s.keys.links = append(s.keys.links, causal.SpanRef{TraceID: s.link.TraceID, SpanID: s.link.SpanID})
 		dst = append(dst, separator(i)...)
 		dst = append(dst, `{"trace_id":"`...)
 		dst = hex.AppendEncode(dst, s.link.TraceID[:])

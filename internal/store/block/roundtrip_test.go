@@ -36,7 +36,7 @@ var anyText = rapid.OneOf(
 var anyKey = rapid.OneOf(
 	rapid.SampledFrom([]string{
 		"http.route", "http.response.status_code", "scope.event.id", "scope.return.event.id", "scope.process.id",
-		"error.type", "messaging.message.id", "server.address", "service.name", "service.instance.id",
+		"error.type", "messaging.message.id", "scope.correlation.id", "server.address", "service.name", "service.instance.id",
 	}),
 	anyText,
 )
@@ -179,6 +179,7 @@ func checkReads(t *testing.T, fsys vfs.FS, want []Row) {
 	}
 	got, err := b.Event("")
 	equal(nil, got, err)
+	checkEdges(t, b, want)
 }
 
 func search(rows []Row, is func(span []byte) bool) (found []Row) {

@@ -92,17 +92,6 @@ func (b *Block) pageRows(i int) int {
 	return int(end - b.ids.pages[i].FirstRow)
 }
 
-// origin returns the origin of a row.
-func (b *Block) origin(row uint32) ([]byte, error) {
-	var space [granule]byte
-	const per = granule / 4
-	places, err := b.ids.rows.read(int(row/per), space[:])
-	if err != nil {
-		return nil, &CorruptError{b.idsName, err}
-	}
-	return b.originAt(binary.LittleEndian.Uint32(places[row%per*4:]))
-}
-
 // originAt returns an origin by its place. Equal places give the same slice
 // while it is remembered.
 func (b *Block) originAt(place uint32) ([]byte, error) {

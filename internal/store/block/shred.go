@@ -28,6 +28,7 @@ type shredder struct {
 	text  []byte          // scratch
 	event event
 	link  otlpwire.Link
+	keys  rowKeys // the row's
 }
 
 // origin has an index into the dictionary of each of its columns.
@@ -71,11 +72,12 @@ func (s *shredder) add(row Row) error {
 		return err
 	}
 	s.addCore(row, o)
-	events := s.addAttributes()
+	s.keys = rowKeys{links: s.keys.links[:0]}
+	s.addAttributes()
 	if err := s.addJSON(); err != nil {
 		return err
 	}
-	s.ids.add(&s.span, o.id, events)
+	s.ids.add(&s.span, o.id, &s.keys)
 	return s.table.EndRow()
 }
 
@@ -123,8 +125,8 @@ func (s *shredder) addEnum(c *table.Column, indexes []int32, n int32) {
 }
 
 // addAttributes gives promoted attributes to their columns and leaves the
-// others in s.rest. It returns the ids of the span's native events.
-func (s *shredder) addAttributes() (events [2][]byte) {
+// others in s.rest. It notes those that rows are found by.
+func (s *shredder) addAttributes() {
 	s.rest = s.rest[:0]
 	var seen uint64 // of a key that is there twice the first counts
 	for _, a := range s.span.Attributes {
@@ -146,15 +148,16 @@ func (s *shredder) addAttributes() (events [2][]byte) {
 			s.table.Column(c).Value(v)
 			switch c {
 			case colScopeEventID:
-				events[0] = v
+				s.keys.events[0] = v
 			case colScopeReturnEventID:
-				events[1] = v
+				s.keys.events[1] = v
+			case colScopeCorrelationID:
+				s.keys.correlation = v
 			}
 			continue
 		}
 		s.rest = append(s.rest, a)
 	}
-	return events
 }
 
 func (s *shredder) addJSON() error {

@@ -6,8 +6,7 @@ import (
 	"math"
 	"unsafe"
 
-	"github.com/zeebo/xxh3"
-
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
 )
 
@@ -40,13 +39,8 @@ type Batch struct {
 	payload []byte
 	origins [][]byte
 	rows    []row
-	events  []batchEvent
-}
-
-// batchEvent says that a row of the batch came from the event with the hash.
-type batchEvent struct {
-	hash uint64
-	row  uint32
+	keys    []key            // rows rising
+	refs    []causal.SpanRef // space for one span's
 }
 
 // Payload is what Parse was given.
@@ -61,7 +55,7 @@ func Parse(payload []byte, hint int) (*Batch, error) {
 	if uint64(len(payload)) > math.MaxUint32 {
 		return nil, fmt.Errorf("a batch has %d bytes, at most %d are allowed", len(payload), uint32(math.MaxUint32))
 	}
-	b := &Batch{payload: payload, rows: make([]row, 0, hint)}
+	b := &Batch{payload: payload, rows: make([]row, 0, hint), keys: make([]key, 0, hint)}
 	if err := otlpwire.Walk(payload, b.add); err != nil {
 		return nil, err
 	}
@@ -89,14 +83,28 @@ func (b *Batch) append(origin, offset uint32, span []byte) error {
 	if info.Open {
 		r.flags |= flagOpen
 	}
+	for kind, hash := range info.singleHashes() {
+		if hash != 0 {
+			b.keys = append(b.keys, key{hash, number, keyKind(kind)})
+		}
+	}
 	if info.Links {
 		r.flags |= flagLinks
+		if err := b.appendLinks(number, span); err != nil {
+			return err
+		}
 	}
 	b.rows = append(b.rows, r)
-	for _, id := range [...][]byte{info.Event, info.Return} {
-		if len(id) > 0 {
-			b.events = append(b.events, batchEvent{eventHash(id), number})
-		}
+	return nil
+}
+
+// appendLinks adds the keys of a span's links.
+func (b *Batch) appendLinks(number uint32, span []byte) (err error) {
+	if b.refs, err = appendLinks(b.refs[:0], span, new(Info)); err != nil {
+		return err
+	}
+	for i := range b.refs {
+		b.keys = append(b.keys, key{refHash(&b.refs[i]), number, keyLink})
 	}
 	return nil
 }
@@ -105,8 +113,6 @@ func (b *Batch) append(origin, offset uint32, span []byte) error {
 func offset(whole, part []byte) uint32 {
 	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(part))) - uintptr(unsafe.Pointer(unsafe.SliceData(whole))))
 }
-
-func eventHash(id []byte) uint64 { return xxh3.HashSeed(id, seed) }
 
 // Collector makes batches of single spans. The zero value is ready.
 type Collector struct {

@@ -1,5 +1,6 @@
 // Package head keeps the newest spans in memory, as the OTLP bytes that the
-// log holds too, and finds them by trace, by identity and by native event.
+// log holds too, and finds them by trace, by identity, by native event, by the
+// spans that they name and by correlation id.
 //
 // # Protocol
 //
@@ -16,7 +17,7 @@
 //
 // The head keeps the payloads, which nobody may write to from Parse on, and
 // what it returns are parts of them; they live as long as anyone holds them.
-// Beside them a span costs a row of 64 bytes and some 30 bytes of tables, and
+// Beside them a span costs a row of 64 bytes and some 50 bytes of tables, and
 // none of it is a pointer: rows name payloads by number and offset, tables
 // name rows by number. So a head of any size is nothing to the garbage
 // collector.

@@ -2,6 +2,7 @@ package head
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 
 	"github.com/zeebo/xxh3"
@@ -17,12 +18,14 @@ type Head struct {
 	pages   []*page
 	rows    int
 	origins [][]byte
-	entries []eventEntry
 
-	byOrigin   map[uint64]uint32 // hash of an origin -> its number
-	byTrace    table             // -> the trace's newest row
-	byIdentity table             // -> row
-	byEvent    table             // -> the event's newest entry
+	byOrigin      map[uint64]uint32 // hash of an origin -> its number
+	byTrace       table             // -> the trace's newest row
+	byIdentity    table             // -> row
+	byEvent       index
+	byRef         index // of the spans that are named, as parents or in links
+	byCorrelation index
+	byOddKind     index // of the ids of spans of a kind that OTLP does not know
 
 	united       []byte // the newest chunk for united spans, of number unitedNumber
 	unitedNumber uint32
@@ -39,14 +42,6 @@ type Sizes struct {
 	Newest     int64
 }
 
-// eventEntry says that a row came from an event; entries of one event form a
-// chain, the newest first.
-type eventEntry struct {
-	hash uint64
-	row  uint32
-	next uint32 // the entry before, plus one; 0 ends the chain
-}
-
 const (
 	pageRows  = 1 << pageShift
 	pageShift = 12
@@ -58,10 +53,13 @@ type page [pageRows]row
 // New returns an empty head with room for so many rows before its tables grow.
 func New(rows int) *Head {
 	return &Head{
-		byOrigin:   map[uint64]uint32{},
-		byTrace:    newTable(rows / 4),
-		byIdentity: newTable(rows),
-		byEvent:    newTable(0),
+		byOrigin:      map[uint64]uint32{},
+		byTrace:       newTable(rows / 4),
+		byIdentity:    newTable(rows),
+		byEvent:       newIndex(0),
+		byRef:         newIndex(rows / 2),
+		byCorrelation: newIndex(0),
+		byOddKind:     newIndex(0),
 	}
 }
 
@@ -88,7 +86,7 @@ func (h *Head) Insert(b *Batch, received int64) (added int) {
 	h.chunks = append(h.chunks, b.payload)
 	h.sizes.Bytes += int64(len(b.payload))
 	origins := h.internAll(b.origins)
-	events := b.events
+	keys := b.keys
 	for i := range b.rows {
 		r := &b.rows[i]
 		r.chunk, r.origin, r.received = chunk, origins[r.origin], received
@@ -96,11 +94,11 @@ func (h *Head) Insert(b *Batch, received int64) (added int) {
 			r.flags |= flagCarried
 		}
 		p := h.place(r)
-		for len(events) > 0 && events[0].row == uint32(i) {
-			if p.current && !p.indexed(events[0].hash) {
-				h.indexEvent(events[0].hash, p.number)
+		for len(keys) > 0 && keys[0].row == uint32(i) {
+			if p.lacks(&keys[0]) {
+				h.indexOf(keys[0].kind).add(keys[0].hash, p.number)
 			}
-			events = events[1:]
+			keys = keys[1:]
 		}
 	}
 	h.arrived(received)
@@ -137,18 +135,25 @@ func (h *Head) internAll(origins [][]byte) []uint32 {
 // placed says where a span went.
 type placed struct {
 	number  uint32 // its row
-	current bool   // the row's event ids are the span's
-	// before are the events that lead to the row already, of the version that
-	// the span replaced.
-	before [2]uint64
+	current bool   // all of the row but its links is the span's
+	links   bool   // the row may have links of the span that it had not before
+	// before are the keys that lead to the row already, of the version that the
+	// span replaced.
+	before [singleKeys]uint64
 }
 
-func (p *placed) indexed(event uint64) bool { return event == p.before[0] || event == p.before[1] }
+// lacks reports whether a key of the span does not lead to the row yet.
+func (p *placed) lacks(k *key) bool {
+	if k.kind == keyLink {
+		return p.links
+	}
+	return p.current && !slices.Contains(p.before[:], k.hash)
+}
 
 // place gives the span a row, or makes it a version of the row it has.
 func (h *Head) place(r *row) placed {
 	if !r.id.Exists() {
-		return placed{number: h.add(r), current: true}
+		return placed{number: h.add(r), current: true, links: true}
 	}
 	hash := identityHash(&r.id)
 	slot, found := h.byIdentity.find(hash, func(n uint32) bool { return h.row(n).id == r.id })
@@ -157,7 +162,7 @@ func (h *Head) place(r *row) placed {
 	}
 	number := h.add(r)
 	h.byIdentity.set(slot, hash, number)
-	return placed{number: number, current: true}
+	return placed{number: number, current: true, links: true}
 }
 
 func (h *Head) add(r *row) (number uint32) {
@@ -168,6 +173,10 @@ func (h *Head) add(r *row) (number uint32) {
 	h.rows++
 	if r.flags&flagOpen != 0 {
 		h.sizes.OpenCalls++
+	}
+	if uint32(r.id.Kind) >= knownKinds {
+		ref := r.id.Ref()
+		h.byOddKind.add(refHash(&ref), number)
 	}
 	hash := traceHash(&r.id.Trace)
 	slot, found := h.byTrace.find(hash, func(n uint32) bool { return h.row(n).id.Trace == r.id.Trace })
@@ -187,11 +196,13 @@ func (h *Head) unite(number uint32, fresh *row) placed {
 	base, other := old, fresh
 	if old.flags&flagOpen != 0 && (fresh.flags&flagOpen == 0 || fresh.received < old.received) {
 		base, other = fresh, old
-		p.current, p.before = true, eventsOf(h.bytes(old))
+		info, _ := Peek(h.bytes(old)) // it went through Parse
+		p.current, p.before = true, info.singleHashes()
 	}
 	if old.flags&^fresh.flags&flagOpen != 0 {
 		h.sizes.OpenCalls--
 	}
+	p.links = fresh.flags&flagLinks != 0 && !bytes.Equal(h.bytes(old), h.bytes(fresh))
 	united := *base
 	united.next = old.next
 	if other.flags&flagLinks != 0 {
@@ -199,16 +210,6 @@ func (h *Head) unite(number uint32, fresh *row) placed {
 	}
 	*old = united
 	return p
-}
-
-func eventsOf(span []byte) (hashes [2]uint64) {
-	info, _ := Peek(span) // it went through Parse
-	for i, id := range [...][]byte{info.Event, info.Return} {
-		if len(id) > 0 {
-			hashes[i] = eventHash(id)
-		}
-	}
-	return hashes
 }
 
 // uniteLinks gives r the links of the encoded span other too.
@@ -246,19 +247,4 @@ func (h *Head) keep(r *row, span []byte) {
 func (h *Head) bytes(r *row) []byte {
 	end := r.offset + r.length
 	return h.chunks[r.chunk][r.offset:end:end]
-}
-
-// indexEvent makes the row found by the event.
-func (h *Head) indexEvent(hash uint64, number uint32) {
-	short := uint32(hash >> 32)
-	slot, found := h.byEvent.find(short, func(e uint32) bool { return h.entries[e].hash == hash })
-	next := uint32(0)
-	if found {
-		next = h.byEvent.number(slot) + 1
-		if h.entries[next-1].row == number { // its call and its return are one event
-			return
-		}
-	}
-	h.byEvent.set(slot, short, uint32(len(h.entries)))
-	h.entries = append(h.entries, eventEntry{hash, number, next})
 }

@@ -67,6 +67,7 @@ func TestModel(t *testing.T) {
 			require.NoError(rt, err)
 			same(t, rt, spans, h.Event(id))
 		}
+		checkEdges(t, rt, h, model)
 		var open []store.Span
 		for s := range model.Scan(ctx, store.ScanOptions{OpenCalls: true}) {
 			open = append(open, s)
@@ -83,6 +84,53 @@ func same(t *testing.T, rt *rapid.T, want []store.Span, got []head.Span) {
 		plain = append(plain, p)
 	}
 	storetest.SameSet(t, plain, decode(rt, got))
+}
+
+// checkEdges holds what the head says about edges to the model.
+func checkEdges(t *testing.T, rt *rapid.T, h *head.Head, model *storetest.Model) {
+	ctx := context.Background()
+	for trace := range uint64(4) {
+		for span := range uint64(6) {
+			refs := []causal.SpanRef{storetest.Ref(trace, span), storetest.Ref(1, 5)}
+			want, err := model.Spans(ctx, refs)
+			require.NoError(rt, err)
+			if !refs[0].IsZero() { // of those the caller does not ask
+				same(t, rt, want, h.At(nil, h.SpanRows(refs)))
+			}
+			want, _, err = model.Referring(ctx, refs, 1000)
+			require.NoError(rt, err)
+			same(t, rt, want, slices.DeleteFunc(h.At(nil, h.ReferringRows(refs)), func(s head.Span) bool {
+				names, err := head.AppendRefs(nil, s.Bytes)
+				require.NoError(rt, err)
+				return !slices.ContainsFunc(names, func(r causal.SpanRef) bool { return slices.Contains(refs, r) })
+			}))
+		}
+	}
+	for _, id := range []string{"g", "h", "none"} {
+		want, _, err := model.Correlation(ctx, id, 1000)
+		require.NoError(rt, err)
+		same(t, rt, want, slices.DeleteFunc(h.At(nil, h.CorrelationRows(id)), func(s head.Span) bool {
+			info, err := head.Peek(s.Bytes)
+			require.NoError(rt, err)
+			return string(info.Correlation) != id
+		}))
+	}
+}
+
+// TestSameVersionAgain: a version that comes again is not noted again.
+func TestSameVersionAgain(t *testing.T) {
+	td := storetest.Traces(storetest.Spec{Trace: 1, Span: 2, Parent: 1, State: causal.CallOpen, Group: "g", Links: []uint64{1, 3}})
+	h := head.New(0)
+	for range 5 {
+		b := parse(t, td)
+		b.Carried = true
+		h.Insert(b, 1)
+	}
+	require.Equal(t, []uint32{0}, h.ReferringRows([]causal.SpanRef{storetest.Ref(1, 1), storetest.Ref(1, 3)}))
+	require.Equal(t, []uint32{0}, h.CorrelationRows("g"))
+	require.Empty(t, h.ReferringRows([]causal.SpanRef{storetest.Ref(1, 2), storetest.Ref(2, 1)}))
+	require.Empty(t, h.CorrelationRows(""))
+	require.Empty(t, h.SpanRows(nil))
 }
 
 func TestManySpans(t *testing.T) {
@@ -174,7 +222,7 @@ func TestReadersBesideInsert(t *testing.T) {
 		defer close(done)
 		for i := range uint64(50) {
 			h.Insert(parse(t, storetest.Traces(
-				storetest.Spec{Trace: 1, Span: i + 1, Event: "e", Links: []uint64{i}},
+				storetest.Spec{Trace: 1, Span: i + 1, Parent: 1, Event: "e", Group: "g", Links: []uint64{i}},
 				storetest.Spec{Trace: 1, Span: 1, State: causal.CallOpen, Links: []uint64{i}},
 			)), 1)
 		}
@@ -188,6 +236,9 @@ func TestReadersBesideInsert(t *testing.T) {
 				}
 				last = len(spans)
 				h.Event("e")
+				h.At(nil, h.SpanRows([]causal.SpanRef{storetest.Ref(1, 1)}))
+				h.At(nil, h.ReferringRows([]causal.SpanRef{storetest.Ref(1, 1)}))
+				h.At(nil, h.CorrelationRows("g"))
 				all(h)
 				select {
 				case <-done:
@@ -226,6 +277,7 @@ func TestParseRefuses(t *testing.T) {
 		{0xff},
 		{0x0a, 5, 0x12, 3, 0x12, 1, 0xff},       // a span that is none
 		{0x0a, 7, 0x12, 5, 0x12, 3, 0x0a, 1, 1}, // a trace id of one byte
+		{0x0a, 7, 0x12, 5, 0x12, 3, 0x6a, 1, 1}, // a link that is none
 	} {
 		_, err := head.Parse(payload, 0)
 		require.Error(t, err, "% x", payload)
@@ -265,6 +317,7 @@ func TestPeek(t *testing.T) {
 		{name: "attribute with a cut field", span: kv([]byte{0x18}), bad: true},
 		{name: "attribute with a cut length", span: kv([]byte{0x0a}), bad: true},
 		{name: "field number 0", span: []byte{0x02, 0}, bad: true},
+		{name: "parent id of 3 bytes", span: []byte{0x22, 3, 1, 2, 3}, bad: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			info, err := head.Peek(c.span)
@@ -276,10 +329,50 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-// FuzzPeek holds Peek to pdata wherever pdata accepts the span.
+func TestAppendRefs(t *testing.T) {
+	trace, span := bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 8)
+	field := func(num byte, b ...byte) []byte { return append([]byte{num<<3 | 2, byte(len(b))}, b...) }
+	ids := func(traceField, spanField byte) []byte {
+		return slices.Concat(field(traceField, trace...), field(spanField, span...))
+	}
+	ref := causal.SpanRef{TraceID: [16]byte(trace), SpanID: [8]byte(span)}
+	for _, c := range []struct {
+		name string
+		span []byte
+		want []causal.SpanRef
+		bad  bool
+	}{
+		{name: "nothing"},
+		{name: "parent", span: ids(1, 4), want: []causal.SpanRef{ref}},
+		{name: "parent before the trace", span: slices.Concat(field(4, span...), field(1, trace...)), want: []causal.SpanRef{ref}},
+		{name: "parent without a trace", span: field(4, span...)},
+		{name: "an id that is taken back", span: slices.Concat(ids(1, 4), field(4))},
+		{name: "link", span: field(13, ids(1, 2)...), want: []causal.SpanRef{ref}},
+		{name: "both", span: slices.Concat(ids(1, 4), []byte{0x30, 2}, field(13, ids(1, 2)...)), want: []causal.SpanRef{ref, ref}},
+		{name: "link with other fields", span: field(13, slices.Concat([]byte{0x35, 1, 2, 3, 4}, ids(1, 2), field(3, 'x'))...), want: []causal.SpanRef{ref}},
+		{name: "link to a trace", span: field(13, field(1, trace...)...)},
+		{name: "link with a short id", span: field(13, field(1, 1)...), bad: true},
+		{name: "link with a short span id", span: field(13, field(2, 1)...), bad: true},
+		{name: "link that ends early", span: field(13, 0x0a, 9), bad: true},
+		{name: "short parent", span: field(4, 1), bad: true},
+		{name: "short trace", span: field(1, 1), bad: true},
+		{name: "group", span: []byte{8<<3 | 3, 0}, bad: true},
+		{name: "no tag", span: []byte{0xff}, bad: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := head.AppendRefs(nil, c.span)
+			require.Equal(t, c.bad, err != nil, err)
+			if !c.bad {
+				require.Equal(t, c.want, got)
+			}
+		})
+	}
+}
+
+// FuzzPeek holds Peek and AppendRefs to pdata wherever pdata accepts the span.
 func FuzzPeek(f *testing.F) {
 	for _, s := range []storetest.Spec{
-		{Trace: 1, Span: 2, Kind: ptrace.SpanKindServer, Start: 5, Name: "n", Event: "e", Return: "r", State: causal.CallOpen, Links: []uint64{1}},
+		{Trace: 1, Span: 2, Kind: ptrace.SpanKindServer, Start: 5, Name: "n", Event: "e", Return: "r", State: causal.CallOpen, Parent: 7, Group: "g", Links: []uint64{1}},
 		{Trace: 1, Event: "e\xff"},
 		{},
 	} {
@@ -287,10 +380,15 @@ func FuzzPeek(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, span []byte) {
 		info, err := head.Peek(span)
+		names, namesErr := head.AppendRefs(nil, span)
 		p, pdataErr := storetest.Decode(store.Span{Origin: []byte{0x12, 0}, Bytes: span})
 		if err != nil || pdataErr != nil {
 			return
 		}
+		require.NoError(t, namesErr)
+		require.ElementsMatch(t, p.Names(), names)
+		require.Equal(t, p.Group(), string(info.Correlation))
+		require.EqualValues(t, p.Span().ParentSpanID(), info.Parent)
 		id, ok := p.Identity()
 		require.Equal(t, ok, info.Exists())
 		require.Equal(t, id.Trace, info.Trace)

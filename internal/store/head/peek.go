@@ -17,19 +17,34 @@ type Identity struct {
 	Kind  int32
 }
 
+// knownKinds is how many kinds OTLP knows; they are numbered from 0.
+const knownKinds = 6
+
 // Exists reports whether a span with these ids has an identity: it needs both.
 func (id *Identity) Exists() bool {
 	return id.Trace != [16]byte{} && id.Span != [8]byte{}
 }
 
-// Info is what the store needs to know of a span; Event and Return alias it.
+// Ref names the span.
+func (id *Identity) Ref() causal.SpanRef {
+	return causal.SpanRef{TraceID: id.Trace, SpanID: id.Span}
+}
+
+// Info is what the store needs to know of a span; its slices alias it.
 type Info struct {
 	Identity
-	Start  uint64 // nanoseconds since the epoch
-	Event  []byte // scope.event.id, nil or empty for none
-	Return []byte // scope.return.event.id, the same
-	Open   bool   // scope.call.state is open
-	Links  bool   // there is at least one link
+	Parent      [8]byte
+	Start       uint64 // nanoseconds since the epoch
+	Event       []byte // scope.event.id, nil or empty for none
+	Return      []byte // scope.return.event.id, the same
+	Correlation []byte // scope.correlation.id, the same
+	Open        bool   // scope.call.state is open
+	Links       bool   // there is at least one link
+}
+
+// parent names the span's parent; the zero value where it has none.
+func (i *Info) parent() causal.SpanRef {
+	return causal.SpanRef{TraceID: i.Trace, SpanID: i.Parent}
 }
 
 // HasEvent reports whether the span came from the native event id.
@@ -41,6 +56,7 @@ func (i *Info) HasEvent(id string) bool {
 const (
 	fieldTrace      = 1
 	fieldSpan       = 2
+	fieldParent     = 4
 	fieldKind       = 6
 	fieldStart      = 7
 	fieldAttributes = 9
@@ -119,7 +135,7 @@ func uvarint(b []byte) (uint64, int) {
 
 // seenKeys are the keys that were there already: the first attribute of a key
 // counts, as for pdata.
-type seenKeys struct{ event, ret, state bool }
+type seenKeys struct{ event, ret, correlation, state bool }
 
 // field takes a length-delimited field and reports whether it is well-formed.
 func (i *Info) field(num uint64, value []byte, seen *seenKeys) bool {
@@ -128,6 +144,8 @@ func (i *Info) field(num uint64, value []byte, seen *seenKeys) bool {
 		return id(i.Trace[:], value)
 	case fieldSpan:
 		return id(i.Span[:], value)
+	case fieldParent:
+		return id(i.Parent[:], value)
 	case fieldLinks:
 		i.Links = true
 	case fieldAttributes:
@@ -205,6 +223,11 @@ func (i *Info) known(key []byte, value otlpwire.Value, seen *seenKeys) {
 			i.Return, _ = value.Str()
 		}
 		seen.ret = true
+	case causal.AttrCorrelationID:
+		if !seen.correlation {
+			i.Correlation, _ = value.Str()
+		}
+		seen.correlation = true
 	case causal.AttrCallState:
 		if !seen.state {
 			state, _ := value.Str()

@@ -18,12 +18,11 @@ func (h *Head) span(r *row) Span {
 func (h *Head) Trace(id [16]byte) []Span {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	slot, found := h.byTrace.find(traceHash(&id), func(n uint32) bool { return h.row(n).id.Trace == id })
-	if !found {
+	n := 0
+	newest := h.newestOf(id)
+	if newest == 0 {
 		return nil
 	}
-	n := 0
-	newest := h.byTrace.number(slot) + 1
 	for next := newest; next != 0; next = h.row(next - 1).next {
 		n++
 	}
@@ -35,21 +34,38 @@ func (h *Head) Trace(id [16]byte) []Span {
 	return out
 }
 
+// newestOf returns a trace's newest row, plus one; 0 if it has none.
+func (h *Head) newestOf(id [16]byte) uint32 {
+	slot, found := h.byTrace.find(traceHash(&id), func(n uint32) bool { return h.row(n).id.Trace == id })
+	if !found {
+		return 0
+	}
+	return h.byTrace.number(slot) + 1
+}
+
 // Span returns the span with an identity.
 func (h *Head) Span(id *Identity) (Span, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	slot, found := h.byIdentity.find(identityHash(id), func(n uint32) bool { return h.row(n).id == *id })
+	n, found := h.find(id)
 	if !found {
 		return Span{}, false
 	}
-	return h.span(h.row(h.byIdentity.number(slot))), true
+	return h.span(h.row(n)), true
+}
+
+func (h *Head) find(id *Identity) (number uint32, found bool) {
+	slot, found := h.byIdentity.find(identityHash(id), func(n uint32) bool { return h.row(n).id == *id })
+	if !found {
+		return 0, false
+	}
+	return h.byIdentity.number(slot), true
 }
 
 // Event returns the spans that came from a native event, those that were last
 // indexed first. A span of which several open versions came may be there twice.
 func (h *Head) Event(id string) []Span {
-	candidates := h.eventRows(eventHash([]byte(id)))
+	candidates := h.eventSpans(textHash([]byte(id)))
 	out := candidates[:0]
 	for _, s := range candidates {
 		if info, err := Peek(s.Bytes); err == nil && info.HasEvent(id) {
@@ -59,18 +75,24 @@ func (h *Head) Event(id string) []Span {
 	return out
 }
 
-func (h *Head) eventRows(hash uint64) []Span {
+func (h *Head) eventSpans(hash uint64) []Span {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	slot, found := h.byEvent.find(uint32(hash>>32), func(e uint32) bool { return h.entries[e].hash == hash })
-	if !found {
-		return nil
-	}
 	var out []Span
-	for next := h.byEvent.number(slot) + 1; next != 0; next = h.entries[next-1].next {
-		out = append(out, h.span(h.row(h.entries[next-1].row)))
+	for _, n := range h.byEvent.rows(nil, hash) {
+		out = append(out, h.span(h.row(n)))
 	}
 	return out
+}
+
+// At appends to dst the spans of rows.
+func (h *Head) At(dst []Span, rows []uint32) []Span {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, n := range rows {
+		dst = append(dst, h.span(h.row(n)))
+	}
+	return dst
 }
 
 // Rows appends to dst the spans of the rows first to last-1; of these rows

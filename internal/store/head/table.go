@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+
+	"github.com/otelscope/otelscope/internal/causal"
 )
 
 // table is an open-addressing hash table from 32-bit hashes to numbers. What a
@@ -39,6 +41,17 @@ func (t *table) find(hash uint32, same func(number uint32) bool) (slot int, foun
 		}
 		if uint32(s>>32) == hash && same(uint32(s)-1) {
 			return slot, true
+		}
+	}
+}
+
+// first is find for whom the hash alone tells numbers apart.
+func (t *table) first(hash uint32) (slot int, found bool) {
+	mask := len(t.slots) - 1
+	for slot = int(hash >> t.shift); ; slot = (slot + 1) & mask {
+		s := t.slots[slot]
+		if s == 0 || uint32(s>>32) == hash {
+			return slot, s != 0
 		}
 	}
 }
@@ -84,6 +97,11 @@ func traceHash(id *[16]byte) uint32 {
 func identityHash(id *Identity) uint32 {
 	h := mix(binary.LittleEndian.Uint64(id.Trace[:])^seed, binary.LittleEndian.Uint64(id.Trace[8:])^seed2)
 	return uint32(mix(binary.LittleEndian.Uint64(id.Span[:])^h, uint64(uint32(id.Kind))^seed2) >> 32)
+}
+
+func refHash(ref *causal.SpanRef) uint64 {
+	h := mix(binary.LittleEndian.Uint64(ref.TraceID[:])^seed, binary.LittleEndian.Uint64(ref.TraceID[8:])^seed2)
+	return mix(binary.LittleEndian.Uint64(ref.SpanID[:])^h, seed2)
 }
 
 func mix(a, b uint64) uint64 {

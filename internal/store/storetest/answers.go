@@ -136,6 +136,45 @@ var answers = []answer{
 		check:  holds(1),
 	},
 	{
+		name: "parents and links name spans, of other requests and of none",
+		writes: []ptrace.Traces{
+			Traces(Spec{Service: "a", Trace: 1, Span: 1}, Spec{Service: "a", Trace: 1, Span: 2, Parent: 1}),
+			Traces(Spec{Service: "b", Trace: 2, Span: 2, Parent: 1, Links: []uint64{1, 2, 2}}, Spec{Service: "b", Trace: 2, Span: 1, Links: []uint64{9}}),
+			Traces(Spec{Service: "a", Trace: 1, Span: 3, Parent: 2, Links: []uint64{2}}, Spec{Trace: 1, Span: 4, Parent: 4, Links: []uint64{4}}),
+		},
+		traces: []uint64{1, 2},
+		check:  holds(6),
+	},
+	{
+		name: "spans without ids name spans too",
+		writes: []ptrace.Traces{
+			Traces(Spec{Trace: 1, Parent: 1, Group: "g"}, Spec{Span: 1, Parent: 1, Links: []uint64{1}}, Spec{Parent: 1}),
+			Traces(Spec{Trace: 1, Parent: 1, Group: "g"}, Spec{Trace: 1, Span: 1, Group: "g"}),
+		},
+		traces: []uint64{0, 1},
+		check:  holds(5),
+	},
+	{
+		name: "open and complete name the same and more",
+		writes: []ptrace.Traces{
+			Traces(Spec{Trace: 1, Span: 1, Parent: 5, State: causal.CallOpen, Event: "c", Group: "g", Links: []uint64{7}}),
+			Traces(Spec{Trace: 1, Span: 2, Parent: 1, Group: "h"}),
+			Traces(Spec{Trace: 1, Span: 1, Parent: 5, State: causal.CallReturned, Event: "c", Return: "r", Group: "g", Links: []uint64{7, 8}}),
+			Traces(Spec{Trace: 1, Span: 1, Parent: 6, State: causal.CallOpen, Event: "c", Group: "h", Links: []uint64{9}}),
+		},
+		traces: []uint64{1}, events: []string{"c", "r"},
+		check: holds(2),
+	},
+	{
+		name: "a correlation group in several services, by start",
+		writes: []ptrace.Traces{
+			Traces(Spec{Service: "a", Trace: 1, Span: 1, Start: 30, Group: "g"}, Spec{Service: "a", Trace: 1, Span: 2, Start: 5, Group: "h"}),
+			Traces(Spec{Service: "b", Trace: 2, Span: 1, Start: 10, Group: "g"}, Spec{Service: "b", Trace: 2, Span: 2}),
+			Traces(Spec{Service: "c", Trace: 3, Span: 1, Start: 20, Group: "g\xff"}, Spec{Service: "c", Trace: 3, Span: 3, Start: 20, Group: "g"}),
+		},
+		check: holds(6),
+	},
+	{
 		name:   "nothing is lost of odd data",
 		writes: []ptrace.Traces{odd(), odd()},
 		traces: []uint64{7, 8},
@@ -178,6 +217,7 @@ func odd() ptrace.Traces {
 	span.Attributes().PutInt("min", math.MinInt64)
 	span.Attributes().PutStr("zero\x00", "a\x00b")
 	span.Attributes().PutInt(causal.AttrCallState, 5)
+	span.Attributes().PutInt(causal.AttrCorrelationID, 6)
 	span.SetDroppedAttributesCount(math.MaxUint32)
 	span.SetDroppedEventsCount(1)
 	span.SetDroppedLinksCount(2)

@@ -31,6 +31,9 @@ var behaviours = []behaviour{
 	{"a context that ended", endedContext},
 	{"closed", closed},
 	{"stats", stats},
+	{"an edge is found from both its ends", edges},
+	{"a version that lost names nobody", losersNameNobody},
+	{"limits", limits},
 }
 
 func randomRequests(t *testing.T, h Harness) {
@@ -49,6 +52,7 @@ func randomRequests(t *testing.T, h Harness) {
 			SameSet(t, event(t, model, id), event(t, h.Store(), id))
 		}
 		SameSet(t, scan(t, model, store.ScanOptions{}), merge(scan(t, h.Store(), store.ScanOptions{})))
+		require.NoError(t, CheckEdges(t.Context(), h.Store(), scan(t, model, store.ScanOptions{})))
 	}
 }
 
@@ -61,12 +65,14 @@ func Specs() *rapid.Generator[Spec] {
 			Service: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "service"),
 			Trace:   rapid.Uint64Range(0, 3).Draw(t, "trace"),
 			Span:    rapid.Uint64Range(0, 5).Draw(t, "span"),
-			Kind:    rapid.SampledFrom([]ptrace.SpanKind{client, server}).Draw(t, "kind"),
+			Parent:  rapid.Uint64Range(0, 5).Draw(t, "parent"),
+			Kind:    rapid.SampledFrom([]ptrace.SpanKind{client, server, 77}).Draw(t, "kind"),
 			Name:    rapid.StringN(0, 3, -1).Draw(t, "name"),
 			Start:   rapid.Uint64().Draw(t, "start"),
 			State:   rapid.SampledFrom([]string{"", causal.CallOpen, causal.CallReturned}).Draw(t, "state"),
 			Event:   rapid.SampledFrom(eventIDs).Draw(t, "event"),
 			Return:  rapid.SampledFrom(eventIDs).Draw(t, "return"),
+			Group:   rapid.SampledFrom([]string{"", "", "g", "h"}).Draw(t, "group"),
 			Links:   rapid.SliceOfN(rapid.Uint64Range(1, 4), 0, 3).Draw(t, "links"),
 		}
 	})
@@ -205,11 +211,18 @@ func closed(t *testing.T, h Harness) {
 func questions(ctx context.Context, s store.Store) []error {
 	_, traceErr := s.Trace(ctx, TraceID(1))
 	_, eventErr := s.Event(ctx, "e")
+	refs := []causal.SpanRef{Ref(1, 1)}
+	_, spansErr := s.Spans(ctx, refs)
+	_, noneErr := s.Spans(ctx, nil)
+	_, _, referringErr := s.Referring(ctx, refs, 1)
+	_, _, nothingErr := s.Referring(ctx, nil, 1)
+	_, _, groupErr := s.Correlation(ctx, "g", 1)
+	_, _, emptyErr := s.Correlation(ctx, "", 1)
 	scanErr := errors.New("a scan that yields nothing")
 	for _, err := range s.Scan(ctx, store.ScanOptions{}) {
 		scanErr = err
 	}
-	return []error{traceErr, eventErr, scanErr}
+	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, groupErr, emptyErr}
 }
 
 func stats(t *testing.T, h Harness) {

@@ -14,12 +14,14 @@ type Spec struct {
 	Service string // "" is written as no service.name at all
 	Trace   uint64 // 0: the empty trace id
 	Span    uint64 // 0: the empty span id
+	Parent  uint64 // the parent's span id, 0 for none
 	Kind    ptrace.SpanKind
 	Name    string
 	Start   uint64   // nanoseconds
 	State   string   // scope.call.state, "" for none
 	Event   string   // scope.event.id, "" for none
 	Return  string   // scope.return.event.id, "" for none
+	Group   string   // scope.correlation.id, "" for none
 	Links   []uint64 // span ids of links, all into trace 1
 }
 
@@ -64,12 +66,14 @@ func Traces(specs ...Spec) ptrace.Traces {
 func (s Spec) fill(span ptrace.Span) {
 	span.SetTraceID(TraceID(s.Trace))
 	span.SetSpanID(SpanID(s.Span))
+	span.SetParentSpanID(SpanID(s.Parent))
 	span.SetKind(s.Kind)
 	span.SetName(s.Name)
 	span.SetStartTimestamp(pcommon.Timestamp(s.Start))
 	span.SetEndTimestamp(pcommon.Timestamp(s.Start + 5))
 	for _, a := range [][2]string{
 		{causal.AttrEventID, s.Event}, {causal.AttrReturnEventID, s.Return}, {causal.AttrCallState, s.State},
+		{causal.AttrCorrelationID, s.Group},
 	} {
 		if a[1] != "" {
 			span.Attributes().PutStr(a[0], a[1])

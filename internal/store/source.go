@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store/head"
+)
+
+// source is a part of a view that is asked for rows: a block or a head.
+type source struct {
+	part *part // nil for a head
+	head *head.Head
+}
+
+// sources returns the parts of a view, the oldest first.
+func (v *view) sources() []source {
+	out := make([]source, 0, len(v.blocks)+2)
+	for _, p := range v.blocks {
+		out = append(out, source{part: p})
+	}
+	for _, h := range v.heads() {
+		out = append(out, source{head: h})
+	}
+	return out
+}
+
+// candidates returns the rows that may be an answer, rising.
+func (s source) candidates(q *question) ([]uint32, error) {
+	if s.part != nil {
+		return q.block(s.part.block)
+	}
+	return q.head(s.head), nil
+}
+
+// named returns the versions of the spans with these ids that the part has, and
+// perhaps other spans.
+func (s source) named(ctx context.Context, refs []causal.SpanRef) ([]merged, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.part == nil {
+		return s.read(s.head.SpanRows(refs))
+	}
+	rows, err := s.part.block.SpanRows(refs)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(rows)
+}
+
+// read returns rows by their numbers, which rise.
+func (s source) read(rows []uint32) ([]merged, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	out := make([]merged, 0, len(rows))
+	if s.part == nil {
+		for _, span := range s.head.At(nil, rows) {
+			m, err := newMerged(fromHead(span))
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+		}
+		return out, nil
+	}
+	found, err := s.part.block.Rows(rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range found {
+		m, err := newMerged(Span{Origin: r.Origin, Bytes: r.Span, Received: s.part.info.ReceivedMax})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func newMerged(s Span) (merged, error) {
+	info, err := head.Peek(s.Bytes)
+	if err != nil {
+		return merged{}, fmt.Errorf("stored span: %w", err)
+	}
+	return merged{s, info.Identity, info.Start, info.Open}, nil
+}

@@ -1,0 +1,69 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store"
+)
+
+// Ref names a span by the numbers that stand for its ids.
+func Ref(trace, span uint64) causal.SpanRef {
+	return causal.SpanRef{TraceID: TraceID(trace), SpanID: SpanID(span)}
+}
+
+// Ref names p; it is zero where p lacks an id.
+func (p Plain) Ref() causal.SpanRef {
+	return causal.SpanRef{TraceID: p.Span().TraceID(), SpanID: p.Span().SpanID()}
+}
+
+// Group is p's scope.correlation.id, "" for none.
+func (p Plain) Group() string { return p.attr(causal.AttrCorrelationID) }
+
+// Names returns the spans that p names, as its parent and in its links.
+func (p Plain) Names() []causal.SpanRef {
+	s := p.Span()
+	out := []causal.SpanRef{{TraceID: s.TraceID(), SpanID: s.ParentSpanID()}}
+	for _, l := range s.Links().All() {
+		out = append(out, causal.SpanRef{TraceID: l.TraceID(), SpanID: l.SpanID()})
+	}
+	return slices.DeleteFunc(out, causal.SpanRef.IsZero)
+}
+
+func (p Plain) is(refs []causal.SpanRef) bool {
+	return !p.Ref().IsZero() && slices.Contains(refs, p.Ref())
+}
+
+func (p Plain) names(refs []causal.SpanRef) bool {
+	return slices.ContainsFunc(p.Names(), func(r causal.SpanRef) bool { return slices.Contains(refs, r) })
+}
+
+// Spans implements store.Store.
+func (m *Model) Spans(ctx context.Context, refs []causal.SpanRef) ([]store.Span, error) {
+	found, err := m.find(ctx, func(p Plain) bool { return p.is(refs) })
+	return encodeAll(found), err
+}
+
+// Referring implements store.Store.
+func (m *Model) Referring(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+	found, err := m.find(ctx, func(p Plain) bool { return p.names(refs) })
+	return limited(found, limit, err)
+}
+
+// Correlation implements store.Store.
+func (m *Model) Correlation(ctx context.Context, id string, limit int) ([]store.Span, bool, error) {
+	found, err := m.find(ctx, func(p Plain) bool { return id != "" && p.Group() == id })
+	slices.SortStableFunc(found, func(a, b *entry) int { return cmp.Compare(start(a), start(b)) })
+	return limited(found, limit, err)
+}
+
+func start(e *entry) uint64 { return uint64(e.plain.Span().StartTimestamp()) }
+
+func limited(found []*entry, limit int, err error) ([]store.Span, bool, error) {
+	if err != nil {
+		return nil, false, err
+	}
+	return encodeAll(found[:min(limit, len(found))]), len(found) > limit, nil
+}
