@@ -1,7 +1,16 @@
-// Package correlateprocessor is the processor correlate: it has its place in
-// the pipeline, between receiver and pressure, and its configuration. In this
-// version it finds no causes yet: it checks its configuration and hands every
-// batch on, unchanged and uncopied, with whatever the next consumer answers.
+// Package correlateprocessor is the processor correlate: the shell around
+// internal/correlate. It reduces each batch of spans to observations by the
+// rules, has the engine find the edges, and writes these onto the spans as
+// links, before it hands the batch on with whatever the next consumer answers.
+//
+// Any number of workers may be in ConsumeTraces at once. What one batch needs
+// comes from a pool and goes back when the work is done; what panicked does
+// not go back.
+//
+// With a storage, what was observed is also kept in a journal (see journal and
+// chunk.go), which a goroutine of its own writes from Start to Shutdown; Start
+// observes again what it finds there. That is all of the state: the engine
+// itself is never written down.
 package correlateprocessor
 
 //go:generate mdatagen metadata.yaml
