@@ -59,7 +59,7 @@ func (k kind) salt(key uint64) uint64 {
 type flags uint8
 
 const (
-	// Of offers: it has an effect. Of children: their spawn answers a death.
+	// Of offers: it has an effect. Of children: its spawn answers a death.
 	// Of arrivals: one of several of which some are handled.
 	flagMatched flags = 1 << iota
 	// Of memos: which versions of the span were seen, and whether the entry
@@ -75,6 +75,9 @@ const (
 	flagSampled
 	flagInherited
 )
+
+// flagDead, of children: aux is when it died.
+const flagDead = flagLost
 
 // Of claims that wait under several keys, the entries lie side by side: flags
 // hold the place of this one and how many follow it.

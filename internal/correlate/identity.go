@@ -9,7 +9,8 @@ const maxCandidates = 64
 const maxWaiting = 4096
 
 // offer makes the span a possible cause, and the cause of what waits for one.
-func (l *look) offer(op *Op) {
+// It reports whether it was none yet.
+func (l *look) offer(op *Op) (fresh bool) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
 	key := op.Keys[0]
@@ -17,7 +18,7 @@ func (l *look) offer(op *Op) {
 	for n := s.find(kindOffer, key); n != 0 && looked < maxCandidates; n = s.older(n) {
 		e := s.ring.at(n)
 		if e.kind == kindOffer && e.same(l.o.Span) {
-			return
+			return false
 		}
 		waiting = waiting || e.kind == kindClaim
 		looked++
@@ -28,6 +29,7 @@ func (l *look) offer(op *Op) {
 	if waiting {
 		l.serve(s, me, key)
 	}
+	return true
 }
 
 // serve gives what waits under key its cause, the observed span.
@@ -52,18 +54,15 @@ func (l *look) serves(s *shard, me, n number) bool {
 	if rule.Effects != OnePerProcess && differ(c.aux, mine.aux) {
 		return false
 	}
-	switch rule.Effects {
-	case OneEffect:
-		if mine.flags&flagMatched != 0 {
-			return false
-		}
-	case OnePerProcess:
+	if mine.flags&flagMatched != 0 && l.e.single(c.rule, mine.rule) {
+		return false
+	}
+	if rule.Effects == OnePerProcess {
 		answered := pair(l.self, c.aux)
 		if s.find(kindAnswered, answered) != 0 {
 			return false
 		}
 		s.insert(answered, entry{kind: kindAnswered, arrived: l.now})
-	case ManyEffects:
 	}
 	// The entries may have moved: no pointer outlives an insert.
 	mine, c = s.ring.at(me), s.ring.at(n)
@@ -119,7 +118,7 @@ func (l *look) best(s *shard, op *Op, effects Effects, key uint64) (best number)
 			!s.within(c, op.Rule) || !l.e.precedes(op.Rule, c, l.o.Start, l.o.Clock) {
 			continue
 		}
-		if effects == OneEffect && c.flags&flagMatched != 0 {
+		if c.flags&flagMatched != 0 && l.e.single(op.Rule, c.rule) {
 			continue
 		}
 		if effects == OnePerProcess && s.find(kindAnswered, pair(refHash(c.ref), l.o.Process)) != 0 {
@@ -131,6 +130,12 @@ func (l *look) best(s *shard, op *Op, effects Effects, key uint64) (best number)
 		}
 	}
 	return best
+}
+
+// single says whether a cause may have one effect only: by the rule that it was
+// offered for, or by the one that claims it.
+func (e *Engine) single(claims, offers uint16) bool {
+	return e.config.Rules[claims].Effects == OneEffect || e.config.Rules[offers].Effects == OneEffect
 }
 
 // differ says whether two processes are known and not the same.

@@ -18,17 +18,18 @@ func (l look) edges() {
 	l.self = refHash(l.o.Span)
 	seen := l.recall()
 	replayed := len(l.out.found)
+	known := seen != 0
 	for i := range l.o.Ops {
 		op := &l.o.Ops[i]
 		switch {
 		case op.Kind == Offer:
-			l.offer(op)
+			known = !l.offer(op) || known
 		case seen&flagSeenComplete != 0, seen != 0 && !op.End:
 		default:
 			l.do(op)
 		}
 	}
-	if seen == 0 {
+	if !known {
 		l.passed()
 	}
 	l.remember(seen, replayed)

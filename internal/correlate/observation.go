@@ -152,7 +152,8 @@ type Rule struct {
 	Later bool
 }
 
-// Effects says how many effects of one rule one cause may have.
+// Effects says how many effects of one rule one cause may have. OneEffect holds
+// whether the rule of the offer says so or that of the claim.
 type Effects uint8
 
 // A message may be delivered to many and again; an exit is signalled once to
