@@ -38,6 +38,7 @@ const (
 	kindExited                 // a process's last exit
 	kindAnswered               // an offer has its effect in a process
 	kindSpawned                // a child and who started it
+	kindShared                 // a role of which several live at once
 	kindChild                  // a child that lives, in its role
 	kindDied                   // a death that no spawn answered
 	kindDiedEarly              // a death of a child whose spawn is not known

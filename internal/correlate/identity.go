@@ -124,6 +124,10 @@ func (l *look) best(s *shard, op *Op, effects Effects, key uint64) (best number)
 		if effects == OnePerProcess && s.find(kindAnswered, pair(refHash(c.ref), l.o.Process)) != 0 {
 			continue
 		}
+		if l.e.config.Rules[c.rule].Effects == OneEffect {
+			best = n // the oldest that has no effect yet
+			continue
+		}
 		comparable := c.clock == l.o.Clock && c.clock != 0
 		if best == 0 || comparable && (!sameClock || c.start > s.ring.at(best).start) {
 			best, sameClock = n, comparable

@@ -8,6 +8,7 @@ package correlate
 // A death is answered by the first spawn after it, if the child was the only
 // one that lived: where several children of one role live at once, as those of
 // a listener that spawns one for each request, the next spawn answers nothing.
+// A role of which two are known to have lived at once is remembered as such.
 
 const (
 	maxChildren = 16 // of one role; where there are more, no death is answered
@@ -112,6 +113,9 @@ func (s *shard) dies(child number, role uint64, d entry) (answer number) {
 	c := s.ring.at(child)
 	c.flags |= flagDead
 	c.aux = uint64(d.start)
+	if s.find(kindShared, role) == 0 && s.overlaps(role, child) {
+		s.insert(role, entry{kind: kindShared, arrived: s.now})
+	}
 	alone := s.alone(role, &d)
 	if deaths >= maxDead && dead != answer {
 		s.remove(dead)
@@ -128,8 +132,25 @@ func (s *shard) dies(child number, role uint64, d entry) (answer number) {
 	return answer
 }
 
+// overlaps says whether another child of the role, dead too, lived while the
+// child did.
+func (s *shard) overlaps(role uint64, child number) bool {
+	c := *s.ring.at(child)
+	for n := s.oldest(kindChild, role); n != 0; n = s.newer(n) {
+		o := s.ring.at(n)
+		if n != child && o.flags&flagDead != 0 && o.clock != 0 && o.clock == c.clock &&
+			o.start < int64(c.aux) && c.start < int64(o.aux) {
+			return true
+		}
+	}
+	return false
+}
+
 // alone says whether no other child of the role lived when d died.
 func (s *shard) alone(role uint64, d *entry) bool {
+	if s.find(kindShared, role) != 0 {
+		return false
+	}
 	for n := s.oldest(kindChild, role); n != 0; n = s.newer(n) {
 		c := s.ring.at(n)
 		comparable := c.clock != 0 && c.clock == d.clock
