@@ -40,6 +40,8 @@ type extractor interface {
 	Extract(ptrace.Traces) []correlate.Observation
 }
 
+type observation = correlate.Observation
+
 // work is what one batch needs while it is worked on.
 type work struct {
 	extractor extractor
@@ -92,16 +94,19 @@ func (p *correlateProcessor) Start(ctx context.Context, host component.Host) err
 	if err != nil {
 		return fmt.Errorf("storage: extension %q: %w", p.cfg.Storage, err)
 	}
-	if err := p.restore(ctx, client); err != nil {
+	shared, _ := found.(hub.Hub)
+	if err := p.restore(ctx, client, shared); err != nil {
 		return errors.Join(fmt.Errorf("storage: extension %q: cannot read what was remembered: %w", p.cfg.Storage, err), client.Close(ctx))
 	}
-	if shared, ok := found.(hub.Hub); ok {
+	if shared != nil {
 		p.unregister = shared.RegisterStatus(p.settings.ID, p.status)
 	}
 	return nil
 }
 
-func (p *correlateProcessor) restore(ctx context.Context, client storage.Client) error {
+// restore observes again what the journal holds and, where a hub shares its
+// store, what came after the journal's end.
+func (p *correlateProcessor) restore(ctx context.Context, client storage.Client, shared hub.Hub) error {
 	names := make([]string, len(p.rules))
 	for i, r := range p.rules {
 		names[i] = r.Name
@@ -113,10 +118,17 @@ func (p *correlateProcessor) restore(ctx context.Context, client storage.Client)
 	if err != nil {
 		return err
 	}
+	tail := 0
+	if shared != nil && found.chunks > 0 {
+		if tail, err = p.tail(ctx, shared.Store(), time.Unix(0, j.ended)); err != nil {
+			return err
+		}
+	}
 	j.start()
 	p.journal.Store(j)
 	p.settings.Logger.Info("What was remembered is back",
 		zap.Int("observations", found.observations), zap.Int("chunks", found.chunks), zap.Int("damaged_chunks", found.damaged),
+		zap.Int("from_store", tail),
 		zap.Duration("took", time.Since(begin)))
 	return nil
 }

@@ -21,10 +21,14 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/correlate"
+	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/hub/hubtest"
+	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/processor/correlateprocessor/internal/metadata"
 	"github.com/otelscope/otelscope/processor/correlateprocessor/internal/metadatatest"
 )
@@ -290,6 +294,58 @@ func TestRemembersAcrossRestarts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the store took after the journal was last written is remembered too.
+func TestRemembersWhatIsOnlyStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := ruled()
+		cfg.Storage = &hubtest.ID
+		m := newMemory()
+		p := started(t, cfg, storing{m}, hubtest.NewHost(m))
+		consume(t, p, sent(1, "old"))
+		time.Sleep(tailMargin + flushInterval)
+		consume(t, p, sent(2, "a"), received(3, "b"))
+		time.Sleep(flushInterval)
+		synctest.Wait()
+		consume(t, p, sent(4, "c"), sent(5, "d"))
+		consume(t, p, received(6, "c"))
+		m.set(func() { p.journal.Load().client.(*memoryClient).dead = true })
+		require.NoError(t, p.Shutdown(t.Context()))
+
+		core, logs := observer.New(zap.InfoLevel)
+		set := processortest.NewNopSettings(metadata.Type)
+		set.Logger = zap.New(core)
+		p = create(t, cfg, storing{m}, set)
+		require.NoError(t, p.Start(t.Context(), hubtest.NewHost(m)))
+		require.Equal(t, int64(5), logs.FilterMessage("What was remembered is back").All()[0].ContextMap()["from_store"], "not what is older")
+		require.Equal(t, []string{"5 -> 7", "1 -> 8"}, links(consume(t, p, received(7, "d"), received(8, "old"))))
+		require.Equal(t, []string{"(9) -> 3"}, links(consume(t, p, sent(9, "b"))))
+		require.Equal(t, []string{"4 -> 6"}, links(consume(t, p, received(6, "c"))), "a retry across the crash")
+		require.NoError(t, p.Shutdown(t.Context()))
+	})
+}
+
+// storing is a next consumer that stores into the hub's store.
+type storing struct{ hub hub.Hub }
+
+func (storing) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+func (s storing) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	return s.hub.Store().Write(ctx, td)
+}
+
+func TestStoreThatCannotBeRead(t *testing.T) {
+	cfg := ruled()
+	cfg.Storage = &hubtest.ID
+	m := newMemory()
+	p := started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
+	consume(t, p, sent(1, "a"))
+	require.NoError(t, p.Shutdown(t.Context()))
+	require.NoError(t, m.Store().Close(t.Context()))
+	p = create(t, cfg, consumertest.NewNop())
+	require.ErrorIs(t, p.Start(t.Context(), hubtest.NewHost(m)), store.ErrClosed)
+	require.NoError(t, p.Shutdown(t.Context()))
 }
 
 func TestStatus(t *testing.T) {

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"maps"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/otelscope/otelscope/internal/hub/hubtest"
+	"github.com/otelscope/otelscope/internal/store/storetest"
 )
 
 var errRefused = errors.New("the disk is full")
@@ -27,7 +29,9 @@ type memory struct {
 
 var _ storage.Extension = (*memory)(nil)
 
-func newMemory() *memory { return &memory{Hub: hubtest.NewHub(nil), values: map[string][]byte{}} }
+func newMemory() *memory {
+	return &memory{Hub: hubtest.NewHub(storetest.NewModel(time.Now)), values: map[string][]byte{}}
+}
 
 func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
 	m.mu.Lock()
