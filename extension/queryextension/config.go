@@ -27,7 +27,8 @@ type Config struct {
 // QueryConfig bounds a single query; one that reaches a bound ends with an
 // error that says so.
 type QueryConfig struct {
-	// Timeout is the longest that a query may take.
+	// Timeout is the longest that a query may take. Streams have no such end;
+	// for them it is how long they wait for a reader that takes nothing.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// MaxBytes is the most stored OTLP that one answer may be made of. The
 	// answer takes several times that in memory while it is encoded.

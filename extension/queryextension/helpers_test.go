@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
@@ -31,6 +33,9 @@ type faulty struct {
 	*storetest.Model
 	trace func(context.Context, pcommon.TraceID) ([]store.Span, error)
 	event func(context.Context, string) ([]store.Span, error)
+	spans func(context.Context, []causal.SpanRef) ([]store.Span, error)
+	group func(context.Context, string, int) ([]store.Span, bool, error)
+	scan  func(context.Context) iter.Seq2[store.Span, error]
 	stats func() store.Stats
 	close func(context.Context) error
 }
@@ -49,6 +54,27 @@ func (f *faulty) Event(ctx context.Context, id string) ([]store.Span, error) {
 		return f.event(ctx, id)
 	}
 	return f.Model.Event(ctx, id)
+}
+
+func (f *faulty) Spans(ctx context.Context, refs []causal.SpanRef) ([]store.Span, error) {
+	if f.spans != nil {
+		return f.spans(ctx, refs)
+	}
+	return f.Model.Spans(ctx, refs)
+}
+
+func (f *faulty) Correlation(ctx context.Context, id string, limit int) ([]store.Span, bool, error) {
+	if f.group != nil {
+		return f.group(ctx, id, limit)
+	}
+	return f.Model.Correlation(ctx, id, limit)
+}
+
+func (f *faulty) Scan(ctx context.Context, opts store.ScanOptions) iter.Seq2[store.Span, error] {
+	if f.scan != nil {
+		return f.scan(ctx)
+	}
+	return f.Model.Scan(ctx, opts)
 }
 
 func (f *faulty) Stats() store.Stats {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
@@ -27,7 +29,9 @@ import (
 
 func init() { // kin-openapi knows JSON and text, not these
 	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.JSONBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/html", plainText)
+	for _, text := range []string{"text/html", "application/x-ndjson", "text/vnd.graphviz", "text/vnd.mermaid", "image/svg+xml"} {
+		openapi3filter.RegisterBodyDecoder(text, plainText)
+	}
 }
 
 func plainText(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
@@ -83,6 +87,8 @@ type world struct {
 var (
 	storedTrace  = "/api/v1/traces/" + storetest.TraceID(7).String()
 	missingTrace = "/api/v1/traces/" + strings.Repeat("a", 32)
+	storedSpan   = storedTrace + "/spans/" + storetest.SpanID(9).String()
+	spanGraph    = "/api/v1/graph?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
 	jsonBody     = http.Header{"Content-Type": {"application/json"}}
 )
 
@@ -95,6 +101,7 @@ func stocked(t *testing.T) store.Store {
 			link := span.Links().AppendEmpty()
 			link.SetTraceID(storetest.TraceID(1))
 			link.SetSpanID(storetest.SpanID(2))
+			span.Attributes().PutStr("scope.correlation.id", "basket/3")
 		}),
 		native("cart", "n1", "order/17", func(span ptrace.Span) { span.SetSpanID(storetest.SpanID(10)) }),
 	)
@@ -106,6 +113,11 @@ func failingWith(err error) func(*testing.T) store.Store {
 		s := newFaulty()
 		s.trace = func(context.Context, pcommon.TraceID) ([]store.Span, error) { return nil, err }
 		s.event = func(context.Context, string) ([]store.Span, error) { return nil, err }
+		s.spans = func(context.Context, []causal.SpanRef) ([]store.Span, error) { return nil, err }
+		s.group = func(context.Context, string, int) ([]store.Span, bool, error) { return nil, false, err }
+		s.scan = func(context.Context) iter.Seq2[store.Span, error] {
+			return func(yield func(store.Span, error) bool) { yield(store.Span{}, err) }
+		}
 		s.stats = func() store.Stats { return store.Stats{Trouble: "no space"} }
 		return s
 	}
@@ -136,6 +148,25 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/events/order%2F17?service=cart&node=n1&limit=1", status: 200},
 			{method: "GET", path: "/api/v1/events/order%2F17?limit=0", status: 400, bad: true},
 			{method: "GET", path: "/api/v1/events/order%2F18", status: 404},
+			{method: "GET", path: "/api/v1/events/order%2F17/chain", status: 200},
+			{method: "GET", path: "/api/v1/events/order%2F17/chain?service=pay&direction=causes&types=other,message_flow&min_confidence=0.5&depth=1&limit=7", status: 200},
+			{method: "GET", path: "/api/v1/events/order%2F17/chain?direction=up", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/events/order%2F18/chain", status: 404},
+			{method: "GET", path: storedSpan + "/chain", status: 200},
+			{method: "GET", path: storedSpan + "/chain?depth=0", status: 400, bad: true},
+			{method: "GET", path: storedTrace + "/spans/aaaaaaaaaaaaaaaa/chain", status: 404},
+			{method: "GET", path: spanGraph, status: 200},
+			{method: "GET", path: "/api/v1/graph?event=order%2F17&service=pay&format=svg", status: 200},
+			{method: "GET", path: "/api/v1/graph?event=order%2F17&format=dot&depth=2", status: 200},
+			{method: "GET", path: "/api/v1/graph?event=order%2F17&format=mermaid", status: 200},
+			{method: "GET", path: "/api/v1/graph", status: 400},
+			{method: "GET", path: "/api/v1/graph?event=nothing", status: 404},
+			{method: "GET", path: "/api/v1/edges", status: 200},
+			{method: "GET", path: "/api/v1/edges?start=2020-01-01T00:00:00Z&end=1800000000000000000&types=other&min_confidence=1", status: 200},
+			{method: "GET", path: "/api/v1/edges?types=magic", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 200},
+			{method: "GET", path: "/api/v1/correlations/basket%2F3?limit=0", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/correlations/nothing", status: 404},
 			{method: "GET", path: "/api/v1/status", status: 200},
 			{method: "GET", path: "/api/v1/status?verbose=1", status: 400},
 			{method: "GET", path: "/api/v1/health", status: 200},
@@ -157,6 +188,10 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: storedTrace, status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17", status: 422},
+			{method: "GET", path: "/api/v1/events/order%2F17/chain", status: 422},
+			{method: "GET", path: storedSpan + "/chain", status: 422},
+			{method: "GET", path: spanGraph, status: 422},
+			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 422},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":["1","2"]}`, header: jsonBody, status: 413},
 		},
 	},
@@ -167,6 +202,11 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: storedTrace, status: 503},
 			{method: "GET", path: "/api/v1/events/e", status: 503},
+			{method: "GET", path: "/api/v1/events/e/chain", status: 503},
+			{method: "GET", path: storedSpan + "/chain", status: 503},
+			{method: "GET", path: spanGraph, status: 503},
+			{method: "GET", path: "/api/v1/correlations/c", status: 503},
+			{method: "GET", path: "/api/v1/edges", status: 503},
 			{method: "GET", path: "/api/v1/health", status: 503},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 503},
 		},
@@ -178,6 +218,11 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: storedTrace, status: 500},
 			{method: "GET", path: "/api/v1/events/e", status: 500},
+			{method: "GET", path: "/api/v1/events/e/chain", status: 500},
+			{method: "GET", path: storedSpan + "/chain", status: 500},
+			{method: "GET", path: spanGraph, status: 500},
+			{method: "GET", path: "/api/v1/correlations/c", status: 500},
+			{method: "GET", path: "/api/v1/edges", status: 500},
 			{method: "GET", path: "/api/v1/dead-letters", status: 500},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 500},
 		},
@@ -188,6 +233,10 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: storedTrace, status: 504},
 			{method: "GET", path: "/api/v1/events/e", status: 504},
+			{method: "GET", path: "/api/v1/events/e/chain", status: 504},
+			{method: "GET", path: storedSpan + "/chain", status: 504},
+			{method: "GET", path: spanGraph, status: 504},
+			{method: "GET", path: "/api/v1/correlations/c", status: 504},
 			{method: "GET", path: "/api/v1/dead-letters", status: 504},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 403},
 		},
@@ -265,7 +314,13 @@ func TestDescriptionIsExact(t *testing.T) {
 	c.get(t, "/api/v1/status").into(t, &status)
 	delete(span, "others")
 	delete(span, "truncated")
+	var chain, group map[string]any
+	c.get(t, storedSpan+"/chain").into(t, &chain)
+	c.get(t, "/api/v1/correlations/basket%2F3").into(t, &group)
 	for schema, encoded := range map[string]map[string]any{
+		"Chain":        chain,
+		"Group":        group,
+		"Edge":         chain["edges"].([]any)[0].(map[string]any),
 		"SpanFields":   span,
 		"Status":       status,
 		"StoreFigures": status["store"].(map[string]any),

@@ -26,8 +26,9 @@ type Config struct {
 // Confidence where order decides and is not sure. The values are measured:
 // docs/accuracy.md shows how often such edges are right.
 const (
-	// One sender, but something of this queue is known to be lost.
-	confidenceLoss = 0.8
+	// Something of this queue is lost, or was taken on a guess, and both sides
+	// have not caught up since.
+	confidenceUnsure = 0.5
 	// One message is outstanding, and other senders of equal messages are
 	// known, of which one may not have arrived yet.
 	confidenceOthers = 0.9

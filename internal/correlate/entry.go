@@ -68,7 +68,7 @@ const (
 	flagSeenOpen
 	flagSeenComplete
 	flagOtherIsCause
-	// Of queues: several senders are known; something is lost.
+	// Of queues: several senders are known; it is not sure what is next.
 	flagSeveral
 	flagLost
 	// Of traces: the sender's own randomness or threshold; inherited

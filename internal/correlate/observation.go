@@ -147,6 +147,9 @@ type Rule struct {
 	Window int64
 	// Effects says how many effects one cause may have.
 	Effects Effects
+	// InOrder says that what is offered to a queue for the rule comes out in
+	// order whoever sent it, as out of one mailbox.
+	InOrder bool
 	// Later demands that the effect begins after its cause by the spans' own
 	// times, whatever their clocks.
 	Later bool

@@ -3,6 +3,9 @@ package correlate
 // Of equal messages that one sender sent to one receiver the k-th that is
 // received is the k-th that was sent. A queue is what is outstanding under one
 // key, oldest first; what is matched leaves it.
+//
+// That is sure as long as one sender is known and nothing was lost. What is not
+// sure stays so until the queue is empty: then both sides have caught up.
 
 // queueOffer puts a message into its queue, or gives it to the receive that
 // waits for it.
@@ -14,7 +17,7 @@ func (l *look) queueOffer(op *Op) {
 	for n := s.oldest(kindQueueWaits, key); n != 0; {
 		c, next := s.ring.at(n), s.newer(n)
 		switch {
-		case c.aux != 0 && c.aux != op.Aux, c.same(l.o.Span):
+		case differ(c.aux, op.Aux), c.same(l.o.Span):
 		case c.clock != 0 && c.clock == l.o.Clock && c.start < l.o.Start:
 			// It was received before this was sent. From the only sender
 			// there is, what was received will not come any more.
@@ -23,8 +26,10 @@ func (l *look) queueOffer(op *Op) {
 				s.remove(n)
 			}
 		default:
-			l.add(c.rule, s.certainty(q, 0)*l.confidence(c.rule), c.ref, false, "")
+			match := pairing{queue: q, key: key, late: true, waited: l.now.since(c.arrived), inOrder: l.e.config.Rules[op.Rule].InOrder}
+			rule, effect := c.rule, c.ref
 			s.remove(n)
+			l.add(rule, s.certainty(match)*l.confidence(rule), effect, false, "")
 			return
 		}
 		n = next
@@ -50,11 +55,11 @@ func (l *look) queueClaim(op *Op) {
 		if n == 0 {
 			continue
 		}
-		m := s.ring.at(n)
-		q := s.queue(key, m.aux, l.now)
-		m = s.ring.at(n)
-		l.add(op.Rule, s.certainty(q, senders)*l.confidence(op.Rule), m.ref, true, s.words.get(m.correlation))
+		m := *s.ring.at(n)
+		correlation := s.words.get(m.correlation)
 		s.remove(n)
+		match := pairing{queue: s.queue(key, m.aux, l.now), key: key, senders: senders, waited: l.now.since(m.arrived), inOrder: l.e.config.Rules[m.rule].InOrder}
+		l.add(op.Rule, s.certainty(match)*l.confidence(op.Rule), m.ref, true, correlation)
 		return
 	}
 	e := s.entryOf(kindQueueWaits, l.o, op.Rule, l.now)
@@ -74,7 +79,7 @@ func (l *look) nextIn(s *shard, key, sender uint64, began exit) (best number, se
 		case began.after(m):
 			// It was for the process that bore this id before.
 			s.remove(n)
-		case sender != 0 && m.aux != sender, m.same(l.o.Span):
+		case differ(sender, m.aux), m.same(l.o.Span):
 		case m.clock != 0 && m.clock == l.o.Clock && m.start > l.o.Start:
 		default:
 			if !contains(known[:senders], m.aux) {
@@ -99,7 +104,9 @@ func contains(list []uint64, v uint64) bool {
 	return false
 }
 
-// queue returns what is known of a queue's senders, of whom sender is one.
+// queue returns what is known of a queue, of whose senders sender is one. Its
+// start is the longest, in nanoseconds, that a message waited in it when both
+// sides had caught up.
 func (s *shard) queue(key, sender uint64, now tick) number {
 	n := s.find(kindQueue, key)
 	if n == 0 {
@@ -110,9 +117,7 @@ func (s *shard) queue(key, sender uint64, now tick) number {
 		q.flags |= flagSeveral
 	}
 	if now.since(q.arrived) > s.engine.config.Window.Nanoseconds()/2 {
-		// What was lost has left by then; who sends is known as long as the
-		// queue is used.
-		q.flags &^= flagLost
+		// As long as it is used it is remembered.
 		q.arrived = now
 		s.remove(n)
 		return s.insert(key, q)
@@ -121,19 +126,51 @@ func (s *shard) queue(key, sender uint64, now tick) number {
 	return n
 }
 
-// certainty is how sure the next message of a queue is the one, when messages
-// of so many senders are outstanding.
-func (s *shard) certainty(queue number, senders int) float64 {
-	f := s.ring.at(queue).flags
+// pairing is a message of a queue and the receive that takes it; both have left
+// the queue.
+type pairing struct {
+	queue   number
+	key     uint64
+	senders int   // of which messages were outstanding
+	late    bool  // the receive came first
+	waited  int64 // nanoseconds between the arrivals of both
+	inOrder bool  // whoever sent
+}
+
+// Where a message waits much longer than any before it, something was lost that
+// is not known.
+const (
+	longWait    = 4
+	leastLength = 300_000_000 // nanoseconds
+)
+
+// certainty says how sure a pairing is, and notes what it does to the queue.
+func (s *shard) certainty(p pairing) float64 {
+	q := s.ring.at(p.queue)
+	empty := s.find(kindQueued, p.key) == 0 && s.find(kindQueueWaits, p.key) == 0
+	several := q.flags&flagSeveral != 0 && !p.inOrder
+	c := 1.0
 	switch {
-	case senders > 1:
-		return confidenceSeveral(senders)
-	case f&flagLost != 0:
-		return confidenceLoss
-	case f&flagSeveral != 0:
-		return confidenceOthers
+	case q.flags&flagLost != 0:
+		c = confidenceUnsure
+	case p.senders > 1 && several:
+		c = confidenceSeveral(p.senders)
+		q.flags |= flagLost
+	case !empty && q.start > 0 && p.waited > longWait*q.start+leastLength:
+		c = confidenceUnsure
+		q.flags |= flagLost
+	case several && p.late:
+		c = confidenceSeveral(2)
+		q.flags |= flagLost
+	case several:
+		c = confidenceOthers
+	case empty:
+		q.start = max(q.start, p.waited, 1)
 	}
-	return 1
+	if empty {
+		q.flags &^= flagLost
+	}
+	return c
 }
 
 // loses notes that what e was matched with is not known: its queue is not sure

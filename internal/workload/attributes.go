@@ -1,6 +1,9 @@
 package workload
 
 import (
+	"fmt"
+	"strconv"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -8,18 +11,51 @@ import (
 	"github.com/otelscope/otelscope/internal/event"
 )
 
-// attributes puts what an instrumentation would on a span that begins with e.
-func attributes(span ptrace.Span, e *event.Event) {
+// Flavour says how spans of messages look.
+type Flavour uint8
+
+// The flavours: RabbitMQ in the names that are current; as the amqplib
+// instrumentation of Node writes it; Kafka in current and in older names,
+// where a record has a partition and an offset and no id.
+const (
+	RabbitMQ Flavour = iota
+	Amqplib
+	Kafka
+	KafkaOld
+)
+
+// record is where a message lies in its topic.
+type record struct{ partition, offset int64 }
+
+// partitions is how many a topic has.
+const partitions = 3
+
+// attributes puts what an instrumentation would on a span that begins with the
+// step.
+func (s *Spans) attributes(span ptrace.Span, step *Step) {
+	e := &step.Event
 	attrs := span.Attributes()
 	putAttributes(attrs, e.Attributes)
 	if e.Kind == event.KindCall {
 		attrs.PutStr("code.function.name", e.Name)
 	}
-	if span.Kind() != ptrace.SpanKindProducer && span.Kind() != ptrace.SpanKindConsumer {
+	produces := span.Kind() == ptrace.SpanKindProducer
+	if !produces && span.Kind() != ptrace.SpanKindConsumer {
 		return
 	}
+	switch s.Flavour {
+	case Kafka, KafkaOld:
+		s.kafka(attrs, step, produces)
+	case Amqplib:
+		amqplib(attrs, e, produces)
+	default:
+		rabbitMQ(attrs, e, produces)
+	}
+}
+
+func rabbitMQ(attrs pcommon.Map, e *event.Event, produces bool) {
 	operation := "process"
-	if span.Kind() == ptrace.SpanKindProducer {
+	if produces {
 		operation = "send"
 	}
 	attrs.PutStr("messaging.system", "rabbitmq")
@@ -31,6 +67,70 @@ func attributes(span ptrace.Span, e *event.Event) {
 	if e.MessageHash != "" {
 		attrs.PutStr(causal.AttrMessageHash, e.MessageHash)
 	}
+}
+
+// amqplib uses the default exchange, whose name is empty.
+func amqplib(attrs pcommon.Map, e *event.Event, produces bool) {
+	attrs.PutStr("messaging.system", "rabbitmq")
+	attrs.PutStr("messaging.destination", "")
+	attrs.PutStr("messaging.destination_kind", "topic")
+	attrs.PutStr("messaging.rabbitmq.routing_key", destination(e))
+	attrs.PutStr("messaging.protocol", "AMQP")
+	if !produces {
+		attrs.PutStr("messaging.operation", "process")
+	}
+	if e.MessageID != "" {
+		attrs.PutStr("messaging.message_id", e.MessageID)
+	}
+}
+
+func (s *Spans) kafka(attrs pcommon.Map, step *Step, produces bool) {
+	r, ok := s.record(step, produces)
+	topic := destination(&step.Event)
+	attrs.PutStr("messaging.system", "kafka")
+	if s.Flavour == Kafka {
+		operation := "process"
+		if produces {
+			operation = "send"
+		}
+		attrs.PutStr("messaging.operation.type", operation)
+		attrs.PutStr("messaging.destination.name", topic)
+	} else {
+		operation := "process"
+		if produces {
+			operation = "publish"
+		}
+		attrs.PutStr("messaging.operation", operation)
+		attrs.PutStr("messaging.destination", topic)
+	}
+	switch {
+	case !ok:
+	case s.Flavour == Kafka:
+		attrs.PutStr("messaging.destination.partition.id", strconv.FormatInt(r.partition, 10))
+		attrs.PutInt("messaging.kafka.offset", r.offset)
+	default:
+		attrs.PutInt("messaging.kafka.partition", r.partition)
+		attrs.PutInt("messaging.kafka.message.offset", r.offset)
+	}
+}
+
+// record returns where the step's message lies; a sending puts it there.
+func (s *Spans) record(step *Step, produces bool) (record, bool) {
+	if !produces {
+		for _, c := range step.Causes {
+			if r, ok := s.records.get(c.ID); ok && c.Type == causal.MessageFlow {
+				return r, true
+			}
+		}
+		return record{}, false
+	}
+	topic := destination(&step.Event)
+	r := record{partition: int64(len(step.Event.ID)+int(step.Event.Time/1000)) % partitions}
+	log := fmt.Sprintf("%s/%d", topic, r.partition)
+	r.offset = s.offsets[log]
+	s.offsets[log]++
+	s.records.put(step.Event.ID, r)
+	return r, true
 }
 
 // destination is the queue: one a message type, whoever reads it.
@@ -65,28 +165,4 @@ func putAttributes(to pcommon.Map, from []event.KeyValue) {
 		}
 		to.PutStr(kv.Key, kv.Value.Str)
 	}
-}
-
-// recent remembers at least the last n entries that were put, and at most
-// twice as many.
-type recent struct {
-	n        int
-	now, old map[string]causal.SpanRef
-}
-
-func newRecent(n int) recent { return recent{n: n, now: map[string]causal.SpanRef{}} }
-
-func (r *recent) put(id string, ref causal.SpanRef) {
-	if len(r.now) >= r.n {
-		r.now, r.old = map[string]causal.SpanRef{}, r.now
-	}
-	r.now[id] = ref
-}
-
-func (r *recent) get(id string) (causal.SpanRef, bool) {
-	ref, ok := r.now[id]
-	if !ok {
-		ref, ok = r.old[id]
-	}
-	return ref, ok
 }

@@ -12,6 +12,13 @@
 // their supervisor, the shipping queue delivers again what failed, the mailer
 // loses its server and recovers, payments are tried again.
 //
+// # Scenarios
+//
+// A Scenario is a smaller simulation of what is hard to understand from
+// outside: equal messages, ids that come back, mailboxes that say little,
+// deaths that nobody answers and deaths that somebody does, causes that nobody
+// tells. Merge plays several sources at once.
+//
 // # Protocol
 //
 // Shop is a discrete-event simulation in one goroutine: a virtual clock, a
@@ -23,7 +30,8 @@
 // # Ownership
 //
 // A Step and all that hangs on it belong to the caller of Next; the shop keeps
-// nothing of it. What is done to the stream afterwards (losing, doubling,
-// reordering, skewing) is a stage between Next and the encoder: a Step carries
-// its own truth, so such a stage needs to know nothing of the shop.
+// nothing of it. What is done to the stream afterwards is done by stages between
+// Next and the encoder: Disturb loses, reorders and skews, Requests cuts and
+// doubles, Decide says which edges nobody can be sure of any more. A Step
+// carries its own truth, so they know nothing of the shop.
 package workload

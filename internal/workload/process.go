@@ -19,6 +19,7 @@ type message struct {
 	failed         string // the event of an earlier delivery of it that failed
 	order          *order
 	body           string
+	anonymous      bool // its receiver does not tell who sent it
 }
 
 // style is how a process tells that it handles a message.
@@ -28,12 +29,14 @@ const (
 	styleTaken        style = iota // a receive when it takes the message
 	styleArrivedTaken              // another when it reaches the mailbox
 	styleArrivedCall               // arrival, then a call that bears the message's identity
+	styleArrivedBlind              // arrival, then a call that does not
 )
 
 // process runs one thing at a time. Its clock may be ahead of the
 // simulation's while it is busy; what comes meanwhile waits in the mailbox.
 type process struct {
-	shop    *Shop
+	world   *world
+	shop    *Shop // nil outside the shop
 	service string
 	node    string
 	id      string
@@ -61,15 +64,15 @@ type openCall struct{ id, name string }
 
 // emit tells an event of this process at its clock, which it then moves on.
 func (p *process) emit(e event.Event, causes ...Cause) *Step {
-	p.clock = max(p.clock, p.shop.now)
+	p.clock = max(p.clock, p.world.now)
 	step := p.step(p.clock, e, causes)
-	p.clock += p.shop.between(2*time.Microsecond, 60*time.Microsecond)
+	p.clock += p.world.between(2*time.Microsecond, 60*time.Microsecond)
 	p.last = step
 	return step
 }
 
 func (p *process) step(t int64, e event.Event, causes []Cause) *Step {
-	e.Time, e.ID = t, p.shop.nextID(p)
+	e.Time, e.ID = t, p.world.nextID(p)
 	e.Service, e.Node, e.Process = p.service, p.node, p.id
 	if e.CorrelationID == "" {
 		e.CorrelationID = p.correlation
@@ -79,7 +82,7 @@ func (p *process) step(t int64, e event.Event, causes []Cause) *Step {
 		p.spawned = ""
 	}
 	step := &Step{Event: e, Span: e.ID, Activity: e.ID, Causes: causes}
-	p.shop.told.push(t, step)
+	p.world.told.push(t, step)
 	return step
 }
 
@@ -147,7 +150,7 @@ func (p *process) work(name string, low, high time.Duration, kv ...event.KeyValu
 	p.ret("", nil)
 }
 
-func (p *process) spend(low, high time.Duration) { p.clock += p.shop.between(low, high) }
+func (p *process) spend(low, high time.Duration) { p.clock += p.world.between(low, high) }
 
 // send tells the sending of m and delivers it to each of to after a moment.
 // A single receiver is named in the event, several are not.
@@ -159,22 +162,22 @@ func (p *process) send(m message, to ...*process) {
 	step := p.inside(e)
 	m.from, m.sent = p, step.Event.ID
 	for _, receiver := range to {
-		p.shop.deliver(m, receiver, step.Event.Time+p.shop.transit(p, receiver))
+		p.world.deliver(m, receiver, p.world.arrival(step.Event.Time, p, receiver))
 	}
 }
 
 // message makes a message with an identity of its own.
 func (p *process) message(name string, o *order) message {
-	p.shop.messages++
-	return message{name: name, id: fmt.Sprintf("%s-m%x", p.shop.prefix, p.shop.messages), order: o}
+	p.world.messages++
+	return message{name: name, id: fmt.Sprintf("%s-m%x", p.world.prefix, p.world.messages), order: o}
 }
 
 // spawn starts a child that will do run first.
 func (p *process) spawn(name string, child *process, run func(c *process)) {
 	step := p.inside(event.Event{Kind: event.KindSpawn, Name: name, Child: child.id, PeerNode: otherNode(p, child)}, p.respawned(name)...)
 	child.spawned = step.Event.ID
-	p.shop.at(step.Event.Time+p.shop.between(10*time.Microsecond, 200*time.Microsecond), func() {
-		child.clock = max(child.clock, p.shop.now)
+	p.world.at(step.Event.Time+p.world.between(10*time.Microsecond, 200*time.Microsecond), func() {
+		child.clock = max(child.clock, p.world.now)
 		run(child)
 		child.settle()
 	})
@@ -183,11 +186,11 @@ func (p *process) spawn(name string, child *process, run func(c *process)) {
 // respawned says which crash, if any, made the supervisor spawn name again.
 func (p *process) respawned(name string) []Cause {
 	key := p.node + "/" + name
-	crash, ok := p.shop.crashes[key]
+	crash, ok := p.world.crashes[key]
 	if !ok {
 		return nil
 	}
-	delete(p.shop.crashes, key)
+	delete(p.world.crashes, key)
 	return []Cause{{Type: causal.ErrorPropagation, ID: crash}}
 }
 
@@ -215,7 +218,7 @@ func (p *process) exit(outcome string, failure *event.Error) {
 		if outcome != "" {
 			m.sent = step.Event.ID
 		}
-		p.shop.deliver(m, w, step.Event.Time+p.shop.transit(p, w))
+		p.world.deliver(m, w, p.world.arrival(step.Event.Time, p, w))
 	}
 }
 
@@ -255,8 +258,8 @@ func (p *process) wait(want func(m message) bool, then func(m message)) {
 }
 
 // deliver puts m into the mailbox of to at time t.
-func (s *Shop) deliver(m message, to *process, t int64) {
-	s.at(t, func() {
+func (w *world) deliver(m message, to *process, t int64) {
+	w.at(t, func() {
 		if to.dead {
 			return
 		}
@@ -272,12 +275,12 @@ func (s *Shop) deliver(m message, to *process, t int64) {
 func (p *process) arrives(m message) string {
 	e := p.receiveEvent(m)
 	e.Arrived = true
-	return p.step(p.shop.now, e, []Cause{{Type: causal.MessageFlow, ID: m.sent}}).Event.ID
+	return p.step(p.world.now, e, []Cause{{Type: causal.MessageFlow, ID: m.sent}}).Event.ID
 }
 
 func (p *process) receiveEvent(m message) event.Event {
 	e := event.Event{Kind: event.KindReceive, Name: m.name, MessageID: m.id, MessageHash: m.hash, Signal: m.signal}
-	if m.from != nil {
+	if m.from != nil && !m.anonymous {
 		e.Peer, e.PeerNode, e.PeerService = m.from.id, m.from.node, m.from.service
 	}
 	return e
@@ -293,7 +296,7 @@ func (p *process) settle() {
 		return
 	}
 	p.awake = true
-	p.shop.at(p.clock, func() {
+	p.world.at(p.clock, func() {
 		p.awake = false
 		i := p.pick()
 		if p.dead || i < 0 {
@@ -325,8 +328,12 @@ func (p *process) take(m message) {
 		then(m)
 		return
 	}
-	if p.style == styleArrivedCall && m.signal == "" {
-		p.open(event.Event{Kind: event.KindCall, Name: "handle_" + m.name, MessageID: m.id, MessageHash: m.hash}, p.causesOf(m)...)
+	if p.style >= styleArrivedCall && m.signal == "" {
+		e := event.Event{Kind: event.KindCall, Name: "handle_" + m.name}
+		if p.style == styleArrivedCall {
+			e.MessageID, e.MessageHash = m.id, m.hash
+		}
+		p.open(e, p.causesOf(m)...)
 		p.handle(p, m)
 		return
 	}

@@ -3,23 +3,15 @@ package workload
 import (
 	"fmt"
 	"time"
-
-	"github.com/otelscope/otelscope/internal/event"
 )
 
 // Shop is the simulation. It is not safe for concurrent use.
 type Shop struct {
-	sim
+	*world
 	config  Config
-	prefix  string // of the ids of events and messages, another for each run
-	serial  uint64 // in process ids, another for most runs
-	ids     map[string]int
-	pids    map[string]int
 	orders  int
-	crashes map[string]string // node/name of a supervised process -> its abnormal exit
-	pending int               // orders that are not over
+	pending int // orders that are not over
 
-	messages                    int
 	listeners                   []*process
 	routers, stocks, couriers   []*process
 	mailers, audits, statistics []*process
@@ -45,16 +37,7 @@ func New(config Config) (*Shop, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	run := (config.Seed ^ uint64(config.Start.UnixNano())) * 0x9e3779b97f4a7c15
-	s := &Shop{
-		sim:     newSim(config.Seed, config.Start),
-		config:  config,
-		prefix:  fmt.Sprintf("%06x", run>>40),
-		serial:  run >> 20 & 0x1fff,
-		ids:     map[string]int{},
-		pids:    map[string]int{},
-		crashes: map[string]string{},
-	}
+	s := &Shop{world: newWorld(config.Seed, config.Start), config: config}
 	for n := range config.Nodes {
 		s.listeners = append(s.listeners, s.process("gateway", n, styleTaken))
 		s.routers = append(s.routers, s.process("orders", n, styleArrivedCall))
@@ -77,40 +60,14 @@ func New(config Config) (*Shop, error) {
 	return s, nil
 }
 
-// Next returns the next step in order of time. ok is false once the last of
-// Config.Orders is over.
-func (s *Shop) Next() (step Step, ok bool) {
-	next, ok := s.next()
-	if !ok {
-		return Step{}, false
-	}
-	return *next, true
-}
-
 // Config returns what the shop was made with.
 func (s *Shop) Config() Config { return s.config }
 
-// process makes a process with an id as its node writes them.
+// process makes one that belongs to the shop.
 func (s *Shop) process(service string, n int, st style) *process {
-	node := fmt.Sprintf("%s@10.0.%d.%d", service, len(service), n+1)
-	s.pids[node]++
-	return &process{
-		shop: s, service: service, node: node, style: st,
-		id: fmt.Sprintf("<0.%d.%d>", 100+s.pids[node], s.serial),
-	}
-}
-
-func (s *Shop) nextID(p *process) string {
-	s.ids[p.node]++
-	return fmt.Sprintf("%s-%s-%x", s.prefix, p.node, s.ids[p.node])
-}
-
-// transit is how long a message takes.
-func (s *Shop) transit(from, to *process) int64 {
-	if from.node == to.node {
-		return s.between(3*time.Microsecond, 200*time.Microsecond)
-	}
-	return s.between(200*time.Microsecond, 8*time.Millisecond)
+	p := s.world.process(service, n, st)
+	p.shop = s
+	return p
 }
 
 // orderComes lets one order in and schedules the next.
@@ -148,12 +105,4 @@ func (s *Shop) vitals(monitor *process) {
 	}
 	monitor.mark("vm.memory", integer("vm.memory.bytes", 40<<20+s.rand.IntN(60<<20)), integer("vm.process.count", 50+s.rand.IntN(300)))
 	s.at(s.now+int64(time.Second), func() { s.vitals(monitor) })
-}
-
-func text(key, value string) event.KeyValue {
-	return event.KeyValue{Key: key, Value: event.Value{Type: event.ValueString, Str: value}}
-}
-
-func integer(key string, value int) event.KeyValue {
-	return event.KeyValue{Key: key, Value: event.Value{Type: event.ValueInt, Int: int64(value)}}
 }

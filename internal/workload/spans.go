@@ -21,11 +21,16 @@ import (
 // when it ends. Take hands the batch over to the caller. Not safe for
 // concurrent use.
 type Spans struct {
+	// Flavour may be set before the first Add.
+	Flavour Flavour
+
 	propagate bool
 	batch     ptrace.Traces
 	slices    map[[2]string]ptrace.SpanSlice
 	open      map[string]*openSpan // by the event that began it
-	refs      recent
+	refs      recent[causal.SpanRef]
+	records   recent[record]
+	offsets   map[string]int64
 
 	// OnSpan and OnEdge, where set, are told the truth: each span when it
 	// begins, and each edge when its effect does.
@@ -45,7 +50,7 @@ type openSpan struct {
 // travels with messages and spawns: then what a message leads to lies in the
 // sender's trace; else each activity is a trace of its own.
 func NewSpans(propagate bool) *Spans {
-	s := &Spans{propagate: propagate, open: map[string]*openSpan{}, refs: newRecent(200_000)}
+	s := &Spans{propagate: propagate, open: map[string]*openSpan{}, refs: newRecent[causal.SpanRef](200_000), records: newRecent[record](200_000), offsets: map[string]int64{}}
 	s.reset()
 	return s
 }
@@ -94,6 +99,9 @@ func (s *Spans) alias(step *Step) {
 	for _, c := range step.Causes {
 		if ref, ok := s.refs.get(c.ID); ok && c.Type == causal.MessageFlow {
 			s.refs.put(step.Event.ID, ref)
+		}
+		if r, ok := s.records.get(c.ID); ok && c.Type == causal.MessageFlow {
+			s.records.put(step.Event.ID, r)
 		}
 	}
 }
@@ -155,7 +163,7 @@ func (s *Spans) start(step *Step, kind ptrace.SpanKind, name string) {
 	o.span.SetName(name)
 	o.span.SetKind(kind)
 	o.span.SetStartTimestamp(pcommon.Timestamp(e.Time))
-	attributes(o.span, e)
+	s.attributes(o.span, step)
 	if s.propagate && !related.IsZero() && related != parent {
 		link := o.span.Links().AppendEmpty()
 		link.SetTraceID(related.TraceID)
@@ -195,16 +203,21 @@ func (s *Spans) tell(step *Step, ref, parent causal.SpanRef, name string) {
 		return
 	}
 	if !parent.IsZero() {
-		s.OnEdge(SpanEdge{Type: causal.ParentChild, Cause: parent, Effect: ref})
+		s.OnEdge(SpanEdge{Type: causal.ParentChild, Cause: parent, Effect: ref, Exact: true})
 	}
 	for _, c := range step.Causes {
 		if c.Type != causal.MessageFlow && !c.SpansOnly {
 			continue
 		}
 		if cause, ok := s.refs.get(c.ID); ok && cause != ref {
-			s.OnEdge(SpanEdge{Type: c.Type, Cause: cause, Effect: ref})
+			s.OnEdge(SpanEdge{Type: c.Type, Cause: cause, Effect: ref, Exact: s.exact(step)})
 		}
 	}
+}
+
+// exact says whether the span of the step bears the identity of its message.
+func (s *Spans) exact(step *Step) bool {
+	return step.Event.MessageID != "" || s.Flavour == Kafka || s.Flavour == KafkaOld
 }
 
 // end moves a span that is open into the batch.

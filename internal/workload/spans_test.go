@@ -107,7 +107,7 @@ func TestTruthOfSpans(t *testing.T) {
 }
 
 func TestRecentForgetsTheOldest(t *testing.T) {
-	r := newRecent(2)
+	r := newRecent[causal.SpanRef](2)
 	for _, id := range []string{"a", "b", "c", "d", "e"} {
 		r.put(id, causal.SpanRef{TraceID: [16]byte{id[0]}})
 	}
@@ -117,5 +117,67 @@ func TestRecentForgetsTheOldest(t *testing.T) {
 		ref, ok := r.get(id)
 		require.True(t, ok)
 		require.Equal(t, id[0], ref.TraceID[0])
+	}
+}
+
+func TestFlavoursOfMessages(t *testing.T) {
+	send := script(t, "s send a id=m1\nt send a hash=h")
+	receive := script(t, "r receive b id=m1 cause=s\nu receive b id=m9")
+	for i := range send {
+		send[i].Event.Name = "order"
+	}
+	for i := range receive {
+		receive[i].Event.Name, receive[i].Ends = "order", true
+	}
+	cases := map[Flavour][2]map[string]any{
+		RabbitMQ: {
+			{"messaging.system": "rabbitmq", "messaging.operation.type": "send", "messaging.destination.name": "order", "messaging.message.id": "m1"},
+			{"messaging.system": "rabbitmq", "messaging.operation.type": "process", "messaging.destination.name": "order", "messaging.message.id": "m1"},
+		},
+		Amqplib: {
+			{"messaging.system": "rabbitmq", "messaging.destination": "", "messaging.destination_kind": "topic", "messaging.rabbitmq.routing_key": "order", "messaging.protocol": "AMQP", "messaging.message_id": "m1"},
+			{"messaging.system": "rabbitmq", "messaging.destination": "", "messaging.destination_kind": "topic", "messaging.rabbitmq.routing_key": "order", "messaging.protocol": "AMQP", "messaging.message_id": "m1", "messaging.operation": "process"},
+		},
+		Kafka: {
+			{"messaging.system": "kafka", "messaging.operation.type": "send", "messaging.destination.name": "order", "messaging.destination.partition.id": "1", "messaging.kafka.offset": int64(0)},
+			{"messaging.system": "kafka", "messaging.operation.type": "process", "messaging.destination.name": "order", "messaging.destination.partition.id": "1", "messaging.kafka.offset": int64(0)},
+		},
+		KafkaOld: {
+			{"messaging.system": "kafka", "messaging.operation": "publish", "messaging.destination": "order", "messaging.kafka.partition": int64(1), "messaging.kafka.message.offset": int64(0)},
+			{"messaging.system": "kafka", "messaging.operation": "process", "messaging.destination": "order", "messaging.kafka.partition": int64(1), "messaging.kafka.message.offset": int64(0)},
+		},
+	}
+	for flavour, want := range cases {
+		s := NewSpans(false)
+		s.Flavour = flavour
+		exact := map[causal.SpanRef]bool{}
+		s.OnEdge = func(e SpanEdge) { exact[e.Effect] = e.Exact }
+		for _, step := range append(send[:1:1], receive[0]) {
+			s.Add(&step)
+		}
+		got := map[ptrace.SpanKind]map[string]any{}
+		for _, rs := range s.Take().ResourceSpans().All() {
+			for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+				got[span.Kind()] = span.Attributes().AsRaw()
+			}
+		}
+		require.Equal(t, want[0], got[ptrace.SpanKindProducer])
+		require.Equal(t, want[1], got[ptrace.SpanKindConsumer])
+		require.Len(t, exact, 1)
+		for _, ok := range exact {
+			require.True(t, ok)
+		}
+	}
+
+	s := NewSpans(false)
+	s.Flavour = Kafka
+	for _, step := range []Step{send[0], send[1], receive[1]} {
+		s.Add(&step)
+	}
+	for _, rs := range s.Take().ResourceSpans().All() {
+		for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+			_, has := span.Attributes().Get("messaging.kafka.offset")
+			require.Equal(t, span.Kind() == ptrace.SpanKindProducer, has, "of what nobody here sent the place is not known")
+		}
 	}
 }

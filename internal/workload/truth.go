@@ -105,6 +105,7 @@ func (t *SpanTruth) AppendTruth(out []byte) []byte {
 type SpanEdge struct {
 	Type          causal.Type
 	Cause, Effect causal.SpanRef
+	Exact         bool // the spans tell it by an identity
 }
 
 // AppendTruth appends it.

@@ -90,6 +90,9 @@ type Step struct {
 	Activity string
 	// Causes are the events that led to this one, its parent among them.
 	Causes []Cause
+	// Undecided are the types of which nobody could say, from what is told,
+	// whether and by what this event was caused.
+	Undecided []causal.Type
 	// Ends says that the process is done with what it was doing, until its
 	// next message.
 	Ends bool

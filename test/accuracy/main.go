@@ -1,9 +1,7 @@
-// Command accuracy compares what the collector found with what the workload
-// knows is true: it starts the binary, sends a seeded run of the shop as native
-// events, looks every event up, and prints a table by kind of edge.
-//
-// This version of the distribution assembles parents and looks for no other
-// causes yet; the table says how many of each kind there were to find.
+// Command accuracy compares what the collector found with what the workloads
+// know is true: for each of a list of workloads, from easy to vicious, it
+// starts the binary, sends the workload, reads all edges from the query API,
+// and writes a table by kind of edge. It fails when a bar is missed.
 package main
 
 import (
@@ -15,31 +13,30 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"time"
+	"strings"
 
 	"github.com/otelscope/otelscope/internal/causal"
-	"github.com/otelscope/otelscope/internal/loadgen"
-	"github.com/otelscope/otelscope/internal/workload"
-	"github.com/otelscope/otelscope/test/internal/collector"
-)
-
-const (
-	bodyEvents  = 500
-	startWithin = time.Minute
 )
 
 type options struct {
-	binary, config string
-	seed           uint64
-	orders         int
+	binary, config, out string
+	only                string
+	seed                uint64
+	size                float64
+	inProcess           bool
+	explain             int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "bin/otelcol-scope", "the collector")
 	flag.StringVar(&o.config, "config", "collector-config.yaml", "its configuration")
-	flag.Uint64Var(&o.seed, "seed", 1, "of the shop")
-	flag.IntVar(&o.orders, "orders", 100, "how many orders the shop gets")
+	flag.StringVar(&o.out, "out", "docs/accuracy.md", "file for the report of a whole run")
+	flag.StringVar(&o.only, "only", "", "workloads to run, by commas (default: all)")
+	flag.Uint64Var(&o.seed, "seed", 1, "of all that is random")
+	flag.Float64Var(&o.size, "size", 1, "how much is sent, of what the report is made with")
+	flag.BoolVar(&o.inProcess, "in-process", false, "without a collector: the same code in this process, in a fixed order")
+	flag.IntVar(&o.explain, "explain", 0, "how many wrong and missed edges to list of each sort")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -49,180 +46,84 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "accuracy-")
+func run(ctx context.Context, o options, out io.Writer) error {
+	chosen, err := choose(o.only)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	at, err := collector.NewAddresses()
-	if err != nil {
-		return err
+	var verdicts []*verdict
+	for _, r := range chosen {
+		v, err := o.play(ctx, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		verdicts = append(verdicts, v)
+		summary(out, v)
+		if o.explain > 0 {
+			explain(out, v, o.explain)
+		}
 	}
-	configs, err := collector.ScopeConfig(dir, o.config, at, collector.Storage{Directory: dir + "/data"}, false)
-	if err != nil {
-		return err
+	if o.out != "" && o.whole() {
+		var b bytes.Buffer
+		report(&b, o, verdicts)
+		if err := os.WriteFile(o.out, b.Bytes(), 0o644); err != nil {
+			return err
+		}
 	}
-	process, err := collector.Start(collector.Settings{Binary: o.binary, Configs: configs, Dir: dir})
-	if err != nil {
-		return err
+	if missed := failures(verdicts); len(missed) > 0 {
+		return errors.New("bars missed:\n" + strings.Join(missed, "\n"))
 	}
-	defer process.Kill()
-	ready, cancel := context.WithTimeout(ctx, startWithin)
-	defer cancel()
-	if err := process.Ready(ready, at.HealthURL()); err != nil {
-		return err
-	}
-
-	steps, err := send(ctx, o, at.EventsURL())
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "sent %d events of %d orders (seed %d)\n", len(steps), o.orders, o.seed)
-	api := collector.NewAPI(at.APIURL(), 1)
-	defer api.Close()
-	found := lookup{ctx: ctx, api: api, spans: map[string]*collector.EventSpan{}}
-	t, err := compare(steps, found.event)
-	if err != nil {
-		return err
-	}
-	return t.print(out)
+	return nil
 }
 
-// send plays the shop and returns its steps once all were acknowledged.
-func send(ctx context.Context, o options, url string) ([]workload.Step, error) {
-	c := workload.DefaultConfig()
-	c.Seed, c.Orders, c.Start = o.seed, o.orders, time.Now()
-	shop, err := workload.New(c)
+// whole says whether the run is the one that the report is about.
+func (o options) whole() bool { return o.only == "" && o.size == 1 && !o.inProcess }
+
+func choose(only string) ([]recipe, error) {
+	if only == "" {
+		return recipes, nil
+	}
+	var chosen []recipe
+	for _, name := range strings.Split(only, ",") {
+		i := indexOf(name)
+		if i < 0 {
+			return nil, fmt.Errorf("-only: unknown workload %q", name)
+		}
+		chosen = append(chosen, recipes[i])
+	}
+	return chosen, nil
+}
+
+func indexOf(name string) int {
+	for i, r := range recipes {
+		if r.name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+func (o options) play(ctx context.Context, r recipe) (*verdict, error) {
+	p, err := newPlan(r, o.seed, size(o.size), !o.inProcess)
 	if err != nil {
 		return nil, err
 	}
-	sender := loadgen.NewEvents(url, 1)
-	defer func() { _ = sender.Close() }()
-	var steps []workload.Step
-	var body bytes.Buffer
-	for n := 0; ; n++ {
-		step, more := shop.Next()
-		if more {
-			steps = append(steps, step)
-			body.Write(step.Event.AppendJSON(nil))
-			body.WriteByte('\n')
-		}
-		if body.Len() > 0 && (!more || n%bodyEvents == bodyEvents-1) {
-			if err := sender.Send(ctx, body.Bytes()); err != nil {
-				return nil, err
-			}
-			body.Reset()
-		}
-		if !more {
-			return steps, nil
-		}
+	if o.inProcess {
+		return playInProcess(p)
 	}
+	return playLive(ctx, p, o.binary, o.config)
 }
 
-// lookup remembers what it has found.
-type lookup struct {
-	ctx   context.Context
-	api   *collector.API
-	spans map[string]*collector.EventSpan
-}
-
-func (l *lookup) event(id string) (*collector.EventSpan, error) {
-	if s, ok := l.spans[id]; ok {
-		return s, nil
-	}
-	s, err := l.api.Event(l.ctx, id)
-	if err == nil && s == nil {
-		err = fmt.Errorf("event %q was acknowledged and is not found", id)
-	}
-	l.spans[id] = s
-	return s, err
-}
-
-// score is one kind of edge.
-type score struct{ truth, found, right int }
-
-// table is the result by kind of edge; misplaced are events that lie in
-// another span or another trace than they should.
-type table struct {
-	scores    map[causal.Type]*score
-	misplaced []string
-}
-
-// compare holds the stored spans against the truth.
-func compare(steps []workload.Step, event func(id string) (*collector.EventSpan, error)) (table, error) {
-	t := table{scores: map[causal.Type]*score{}}
+// summary prints a line a workload.
+func summary(out io.Writer, v *verdict) {
+	fmt.Fprintf(out, "%-22s %6d %s", v.plan.name, v.plan.events, v.unit())
 	for _, kind := range causal.Types {
-		t.scores[kind] = &score{}
-	}
-	for _, step := range steps {
-		for _, c := range step.Causes {
-			if c.Type != causal.ParentChild && !c.SpansOnly {
-				t.scores[c.Type].truth++
+		if s := v.scores[kind]; *s != (score{}) {
+			fmt.Fprintf(out, "  %s %d/%d p=%s", kind, s.right, s.truth, share(s.sureRight, s.sure))
+			if s.undecidedTruth+s.undecidedFound > 0 {
+				fmt.Fprintf(out, " (undecided %d/%d)", s.undecidedRight, s.undecidedTruth)
 			}
 		}
-		own, err := event(step.Event.ID)
-		if err != nil {
-			return t, err
-		}
-		span, err := event(step.Span)
-		if err != nil {
-			return t, err
-		}
-		activity, err := event(step.Activity)
-		if err != nil {
-			return t, err
-		}
-		if own.SpanID != span.SpanID || own.TraceID != activity.TraceID {
-			t.misplaced = append(t.misplaced, step.Event.ID)
-		}
-		if step.Span != step.Event.ID {
-			continue // a return has no span, and so no parent, of its own
-		}
-		if err := t.parent(step, own, event); err != nil {
-			return t, err
-		}
 	}
-	return t, nil
-}
-
-func (t *table) parent(step workload.Step, own *collector.EventSpan, event func(string) (*collector.EventSpan, error)) error {
-	s := t.scores[causal.ParentChild]
-	if own.ParentSpanID != "" {
-		s.found++
-	}
-	if step.Parent == "" {
-		return nil
-	}
-	s.truth++
-	parent, err := event(step.Parent)
-	if err != nil {
-		return err
-	}
-	if own.ParentSpanID == parent.SpanID && own.TraceID == parent.TraceID {
-		s.right++
-	}
-	return nil
-}
-
-func (t *table) print(out io.Writer) error {
-	fmt.Fprintf(out, "\n| kind | true edges | found | right | precision | recall |\n|---|---|---|---|---|---|\n")
-	for _, kind := range causal.Types {
-		s := t.scores[kind]
-		fmt.Fprintf(out, "| %s | %d | %d | %d | %s | %s |\n", kind, s.truth, s.found, s.right, percent(s.right, s.found), percent(s.right, s.truth))
-	}
-	fmt.Fprintf(out, "\nevents in the wrong span or trace: %d\n", len(t.misplaced))
-	fmt.Fprintln(out, "edges other than parent_child are not looked for in this version")
-	s := t.scores[causal.ParentChild]
-	if len(t.misplaced) > 0 || s.right != s.truth || s.found != s.truth {
-		return fmt.Errorf("parents or traces differ from the truth, first: %.5q", t.misplaced)
-	}
-	return nil
-}
-
-func percent(part, whole int) string {
-	if whole == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f %%", 100*float64(part)/float64(whole))
+	fmt.Fprintln(out)
 }

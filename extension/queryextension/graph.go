@@ -1,0 +1,119 @@
+package queryextension
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"net/http"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/diagram"
+	"github.com/otelscope/otelscope/internal/query"
+)
+
+// formats are how a graph is drawn, and the content type of each.
+var formats = map[string]struct {
+	contentType string
+	draw        func(io.Writer, diagram.Graph) error
+}{
+	"dot":     {"text/vnd.graphviz; charset=utf-8", diagram.DOT},
+	"mermaid": {"text/vnd.mermaid; charset=utf-8", diagram.Mermaid},
+	"svg":     {"image/svg+xml", diagram.SVG},
+}
+
+// graph answers a chain, drawn.
+func (a *api) graph(w http.ResponseWriter, req *http.Request) error {
+	format, err := choiceOf(req, "format", "json", "dot", "mermaid", "svg")
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		return a.writeChain(w, req, a.rootOfGraph)
+	}
+	root, g, err := a.chain(req, a.rootOfGraph)
+	if err != nil {
+		return err
+	}
+	drawing, err := newDiagram(root, g)
+	if err != nil {
+		return err
+	}
+	var body bytes.Buffer
+	if err := formats[format].draw(&body, drawing); err != nil {
+		return err
+	}
+	// A browser that opens the diagram runs nothing of it and loads nothing.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	writeBody(w, formats[format].contentType, http.StatusOK, body.Bytes())
+	return nil
+}
+
+// rootOfGraph finds what the graph is asked for: an event, or a span.
+func (a *api) rootOfGraph(req *http.Request) (causal.SpanRef, error) {
+	asked := req.URL.Query()
+	event, trace, span := asked.Get("event"), asked.Get("trace"), asked.Get("span")
+	switch {
+	case event != "" && (trace != "" || span != ""):
+		return causal.SpanRef{}, newProblem(http.StatusBadRequest, "event", "a graph is asked for by event, or by trace and span: not by both")
+	case event != "":
+		return a.rootOfEvent(req, "event", event)
+	case trace == "" && span == "":
+		return causal.SpanRef{}, newProblem(http.StatusBadRequest, "event", "a graph is asked for by event, or by trace and span: none is given")
+	}
+	for _, name := range []string{"service", "node"} {
+		if asked.Get(name) != "" {
+			return causal.SpanRef{}, newProblem(http.StatusBadRequest, name, "%s narrows an event: with trace and span there is nothing to narrow", name)
+		}
+	}
+	return parseRef("trace", trace, "span", span)
+}
+
+func newDiagram(root causal.SpanRef, g query.Graph) (diagram.Graph, error) {
+	drawing := diagram.Graph{Truncated: g.Truncated}
+	at := make(map[causal.SpanRef]int, len(g.Nodes))
+	for i := range g.Nodes {
+		node, err := newDiagramNode(&g.Nodes[i])
+		if err != nil {
+			return diagram.Graph{}, err
+		}
+		if g.Nodes[i].Ref == root {
+			node.Root = true
+			drawing.Title = "Causal chain of " + node.Name
+		}
+		at[g.Nodes[i].Ref] = i
+		drawing.Nodes = append(drawing.Nodes, node)
+	}
+	for _, e := range g.Edges {
+		drawing.Edges = append(drawing.Edges, diagram.Edge{
+			From: at[e.Cause], To: at[e.Effect], Type: e.Type, Confidence: e.Confidence, Rule: e.Rule,
+		})
+	}
+	return drawing, nil
+}
+
+// newDiagramNode draws a span; of two that share an id the one by whose kind
+// they come first.
+func newDiagramNode(n *query.Node) (diagram.Node, error) {
+	trace, span := n.Ref.TraceID.String(), n.Ref.SpanID.String()
+	node := diagram.Node{ID: trace + "/" + span, Missing: n.Missing(), Detail: "trace " + trace + "\nspan " + span}
+	if n.Missing() {
+		return node, nil
+	}
+	resource, decoded, err := decode(n.Spans[0])
+	if err != nil {
+		return diagram.Node{}, err
+	}
+	s := newSpanJSON(resource, decoded)
+	node.Service, node.Instance, node.Process, node.Name, node.Kind = s.Service, s.Node, s.Process, s.Name, s.Kind
+	node.Start, node.End = clamp(n.Start), clamp(n.End)
+	node.Failed, node.Open = s.Status == "error", s.State == causal.CallOpen
+	node.Href = "?trace=" + trace + "&span=" + span + "&format=svg"
+	for _, line := range [][2]string{{"event ", s.EventID}, {"event kind ", s.EventKind}, {"status message ", s.StatusMessage}} {
+		if line[1] != "" {
+			node.Detail += "\n" + line[0] + line[1]
+		}
+	}
+	return node, nil
+}
+
+func clamp(n uint64) int64 { return int64(min(n, math.MaxInt64)) }

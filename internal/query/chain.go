@@ -1,0 +1,265 @@
+package query
+
+import (
+	"context"
+	"slices"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store"
+)
+
+// Direction says which way a chain goes from its roots.
+type Direction int
+
+// Both is the causal past and the causal future: causes of causes and effects
+// of effects. What else its causes led to is in neither.
+const (
+	Both Direction = iota
+	Causes
+	Effects
+)
+
+// ChainOptions narrows and bounds a chain.
+type ChainOptions struct {
+	Filter    // only edges that it accepts are gone along
+	Direction Direction
+	Depth     int // edges from a root, 0: any number
+	Limit     int // nodes, roots included; > 0
+	// MaxBytes bounds the stored OTLP that the answer is made of; > 0.
+	MaxBytes int
+}
+
+// What a chain reads, by its limit of nodes.
+const (
+	// edgesPerNode bounds the edges of an answer, and the spans that are read
+	// at once because they refer to others.
+	edgesPerNode = 16
+	// minReferring is how many of those are read first: how large they are
+	// shows only then.
+	minReferring = 256
+)
+
+// Chain returns the causal neighbourhood of roots: the past of them (all that
+// led to one, through any number of edges), the future (all that one led to),
+// or both. Its edges are all that join two nodes of the past, and all that
+// join two of the future, the roots being in both.
+//
+// It goes level by level, so what the limit keeps is what is nearest; of one
+// level causes come before effects, and then ids decide. Spans that are named
+// and not stored are nodes, and what names them is found. The answer is
+// truncated where the limit, the depth or a bound on edges left something out;
+// where a span is referred to by more spans than can be read, something may be
+// left out. A root is a node whether it is stored or not. Errors: *SizeError, and
+// the source's.
+func Chain(ctx context.Context, src Source, roots []causal.SpanRef, opts ChainOptions) (Graph, error) {
+	c := chain{ctx: ctx, src: src, opts: opts, nodes: map[causal.SpanRef]*chainNode{}}
+	var level [2][]*chainNode
+	for _, s := range sides {
+		if opts.Direction == Both || opts.Direction == s.direction {
+			level[s.index] = c.admit(s, slices.Clone(roots))
+		}
+	}
+	for depth := 0; len(level[0])+len(level[1]) > 0; depth++ {
+		if err := c.look(level); err != nil {
+			return Graph{}, err
+		}
+		for _, s := range sides {
+			further := c.beyond(s, level[s.index])
+			if opts.Depth > 0 && depth == opts.Depth {
+				c.truncated = c.truncated || len(further) > 0
+				further = nil
+			}
+			level[s.index] = c.admit(s, further)
+		}
+	}
+	return c.answer(), nil
+}
+
+// side is one of the two ways to go.
+type side struct {
+	index     int
+	direction Direction
+}
+
+var sides = [...]side{{0, Causes}, {1, Effects}}
+
+// chain is one search under way.
+type chain struct {
+	ctx       context.Context
+	src       Source
+	opts      ChainOptions
+	reader    reader
+	nodes     map[causal.SpanRef]*chainNode
+	bytes     int // of the nodes' spans
+	spans     int
+	truncated bool
+}
+
+type chainNode struct {
+	Node
+	in     [2]bool // the past, the future
+	looked bool
+	// edges that lead here, and that lead from here: as side.index says.
+	edges [2][]causal.Edge
+}
+
+// end returns the end of an edge that lies further on this side.
+func (s side) end(e *causal.Edge) causal.SpanRef {
+	if s.direction == Causes {
+		return e.Cause
+	}
+	return e.Effect
+}
+
+// beyond returns the spans that one edge leads to from a level, those apart
+// that are on this side already.
+func (c *chain) beyond(s side, level []*chainNode) []causal.SpanRef {
+	var further []causal.SpanRef
+	for _, n := range level {
+		for i := range n.edges[s.index] {
+			ref := s.end(&n.edges[s.index][i])
+			if known := c.nodes[ref]; known == nil || !known.in[s.index] {
+				further = append(further, ref)
+			}
+		}
+	}
+	return further
+}
+
+// admit makes the refs nodes of a side, as far as the limit lets them.
+func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
+	slices.SortFunc(refs, compareRefs)
+	var level []*chainNode
+	for _, ref := range slices.Compact(refs) {
+		n := c.nodes[ref]
+		if n == nil {
+			if len(c.nodes) >= c.opts.Limit {
+				c.truncated = true
+				continue
+			}
+			n = &chainNode{Node: Node{Ref: ref}}
+			c.nodes[ref] = n
+		}
+		n.in[s.index] = true
+		level = append(level, n)
+	}
+	return level
+}
+
+// look reads the nodes of a level that were not read yet, and all edges that
+// touch them.
+func (c *chain) look(level [2][]*chainNode) error {
+	var refs []causal.SpanRef
+	for _, n := range slices.Concat(level[0], level[1]) {
+		if !n.looked {
+			n.looked = true
+			refs = append(refs, n.Ref)
+		}
+	}
+	if len(refs) == 0 {
+		return c.ctx.Err()
+	}
+	fresh := make(map[causal.SpanRef]*chainNode, len(refs))
+	for _, ref := range refs {
+		fresh[ref] = c.nodes[ref]
+	}
+	spans, err := c.src.Spans(c.ctx, refs)
+	if err != nil {
+		return err
+	}
+	for _, span := range spans {
+		t, err := c.reader.read(span.Bytes)
+		if err != nil {
+			return err
+		}
+		n := fresh[t.ref]
+		if n == nil || !n.add(span, &t) {
+			continue
+		}
+		if err := c.count(span); err != nil {
+			return err
+		}
+		note(fresh, t.edges)
+	}
+	if err := c.referring(refs, fresh); err != nil {
+		return err
+	}
+	for _, n := range fresh {
+		for i := range n.edges {
+			n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool { return !c.opts.accepts(&e) })
+		}
+	}
+	return nil
+}
+
+// note adds edges to those of the nodes that they touch.
+func note(nodes map[causal.SpanRef]*chainNode, edges []causal.Edge) {
+	for _, e := range edges {
+		if n := nodes[e.Effect]; n != nil {
+			n.edges[0] = append(n.edges[0], e)
+		}
+		if n := nodes[e.Cause]; n != nil {
+			n.edges[1] = append(n.edges[1], e)
+		}
+	}
+}
+
+func (c *chain) count(span store.Span) error {
+	c.spans++
+	c.bytes += len(span.Origin) + len(span.Bytes)
+	if c.bytes > c.opts.MaxBytes {
+		return &SizeError{Spans: c.spans, Bytes: c.bytes}
+	}
+	return nil
+}
+
+// referring notes the edges that others carry to the refs.
+func (c *chain) referring(refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode) error {
+	most := max(minReferring, edgesPerNode*c.opts.Limit)
+	for limit := minReferring; ; limit = min(4*limit, most) {
+		spans, more, err := c.src.Referring(c.ctx, refs, limit)
+		if err != nil {
+			return err
+		}
+		size := 0
+		for _, span := range spans {
+			size += len(span.Bytes) + len(span.Origin)
+		}
+		if more && limit < most && 4*size <= c.opts.MaxBytes {
+			continue
+		}
+		c.truncated = c.truncated || more
+		for _, span := range spans {
+			t, err := c.reader.read(span.Bytes)
+			if err != nil {
+				return err
+			}
+			note(fresh, t.edges)
+		}
+		return nil
+	}
+}
+
+func (c *chain) answer() Graph {
+	var nodes []Node
+	var edges []causal.Edge
+	for _, n := range c.nodes {
+		nodes = append(nodes, n.Node)
+		for _, s := range sides {
+			if !n.in[s.index] {
+				continue
+			}
+			for _, e := range n.edges[s.index] {
+				if other := c.nodes[s.end(&e)]; other != nil && other.in[s.index] {
+					edges = append(edges, e)
+				}
+			}
+		}
+	}
+	g := arranged(nodes, unite(edges))
+	if most := edgesPerNode * c.opts.Limit; len(g.Edges) > most {
+		g.Edges, c.truncated = g.Edges[:most], true
+	}
+	g.Truncated = c.truncated
+	return g
+}
