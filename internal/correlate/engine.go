@@ -21,6 +21,7 @@ type Engine struct {
 	entries   atomic.Int64
 	textBytes atomic.Int64
 	failed    atomic.Int64 // live entries of kindFailed
+	lossy     atomic.Bool  // something was lost out of a queue
 	batches   atomic.Uint64
 }
 

@@ -77,6 +77,9 @@ const (
 	flagInherited
 )
 
+// flagTimed, of queues: start and clock say how long messages take.
+const flagTimed = flagMatched
+
 // flagDead, of children: aux is when it died.
 const flagDead = flagLost
 

@@ -1,11 +1,19 @@
 package correlate
 
+import "math"
+
 // Of equal messages that one sender sent to one receiver the k-th that is
 // received is the k-th that was sent. A queue is what is outstanding under one
 // key, oldest first; what is matched leaves it.
 //
 // That is sure as long as one sender is known and nothing was lost. What is not
 // sure stays so until the queue is empty: then both sides have caught up.
+//
+// Whenever they have, a queue of one sender learns how long after its sending a
+// message is received, by the clocks of both, whatever they differ by. What was
+// received before it can have been sent, by that measure, is not it. And where
+// two messages are outstanding, of which the older would be much too late and
+// the younger in time, the older was lost.
 
 // queueOffer puts a message into its queue, or gives it to the receive that
 // waits for it.
@@ -18,7 +26,7 @@ func (l *look) queueOffer(op *Op) {
 		c, next := s.ring.at(n), s.newer(n)
 		switch {
 		case differ(c.aux, op.Aux), c.same(l.o.Span):
-		case c.clock != 0 && c.clock == l.o.Clock && c.start < l.o.Start:
+		case c.clock != 0 && c.clock == l.o.Clock && c.start < l.o.Start, s.ring.at(q).tooEarly(c.start - l.o.Start):
 			// It was received before this was sent. From the only sender
 			// there is, what was received will not come any more.
 			if s.ring.at(q).flags&flagSeveral == 0 {
@@ -26,7 +34,7 @@ func (l *look) queueOffer(op *Op) {
 				s.remove(n)
 			}
 		default:
-			match := pairing{queue: q, key: key, late: true, waited: l.now.since(c.arrived), inOrder: l.e.config.Rules[op.Rule].InOrder}
+			match := pairing{queue: q, key: key, late: true, took: c.start - l.o.Start, inOrder: l.e.config.Rules[op.Rule].InOrder}
 			rule, effect := c.rule, c.ref
 			s.remove(n)
 			l.add(rule, s.certainty(match)*l.confidence(rule), effect, false, "")
@@ -51,14 +59,21 @@ func (l *look) queueClaim(op *Op) {
 			break
 		}
 		last = key
-		n, senders := l.nextIn(s, key, op.Aux, began)
+		next := l.nextIn(s, key, op.Aux, began)
+		n := next.oldest
 		if n == 0 {
 			continue
+		}
+		q := s.queue(key, s.ring.at(n).aux, l.now)
+		if next.count == 2 && s.lost(q, l.o.Start-s.ring.at(n).start, l.o.Start-s.ring.at(next.second).start) {
+			s.loses(s.ring.at(n))
+			s.remove(n)
+			n = next.second
 		}
 		m := *s.ring.at(n)
 		correlation := s.words.get(m.correlation)
 		s.remove(n)
-		match := pairing{queue: s.queue(key, m.aux, l.now), key: key, senders: senders, waited: l.now.since(m.arrived), inOrder: l.e.config.Rules[m.rule].InOrder}
+		match := pairing{queue: q, key: key, senders: next.senders, took: l.o.Start - m.start, inOrder: l.e.config.Rules[m.rule].InOrder}
 		l.add(op.Rule, s.certainty(match)*l.confidence(op.Rule), m.ref, true, correlation)
 		return
 	}
@@ -67,9 +82,15 @@ func (l *look) queueClaim(op *Op) {
 	s.insert(last, e)
 }
 
-// nextIn returns the oldest message that may be the one, and of how many
-// senders there are such.
-func (l *look) nextIn(s *shard, key, sender uint64, began exit) (best number, senders int) {
+// outstanding is what may be next in a queue.
+type outstanding struct {
+	oldest, second number
+	count          int
+	senders        int // of them
+}
+
+// nextIn returns what may be the message that the span received.
+func (l *look) nextIn(s *shard, key, sender uint64, began exit) (o outstanding) {
 	var known [maxCandidates]uint64
 	looked := 0
 	for n := s.oldest(kindQueued, key); n != 0 && looked < maxCandidates; {
@@ -82,17 +103,23 @@ func (l *look) nextIn(s *shard, key, sender uint64, began exit) (best number, se
 		case differ(sender, m.aux), m.same(l.o.Span):
 		case m.clock != 0 && m.clock == l.o.Clock && m.start > l.o.Start:
 		default:
-			if !contains(known[:senders], m.aux) {
-				known[senders] = m.aux
-				senders++
+			if !contains(known[:o.senders], m.aux) {
+				known[o.senders] = m.aux
+				o.senders++
 			}
-			if best == 0 || m.clock != 0 && m.clock == s.ring.at(best).clock && m.start < s.ring.at(best).start {
-				best = n
+			o.count++
+			switch {
+			case o.oldest == 0:
+				o.oldest = n
+			case m.clock != 0 && m.clock == s.ring.at(o.oldest).clock && m.start < s.ring.at(o.oldest).start:
+				o.oldest, o.second = n, o.oldest
+			case o.second == 0:
+				o.second = n
 			}
 		}
 		n = next
 	}
-	return best, senders
+	return o
 }
 
 func contains(list []uint64, v uint64) bool {
@@ -104,9 +131,7 @@ func contains(list []uint64, v uint64) bool {
 	return false
 }
 
-// queue returns what is known of a queue, of whose senders sender is one. Its
-// start is the longest, in nanoseconds, that a message waited in it when both
-// sides had caught up.
+// queue returns what is known of a queue, of whose senders sender is one.
 func (s *shard) queue(key, sender uint64, now tick) number {
 	n := s.find(kindQueue, key)
 	if n == 0 {
@@ -117,8 +142,9 @@ func (s *shard) queue(key, sender uint64, now tick) number {
 		q.flags |= flagSeveral
 	}
 	if now.since(q.arrived) > s.engine.config.Window.Nanoseconds()/2 {
-		// As long as it is used it is remembered.
+		// As long as it is used it is remembered. Clocks may have moved.
 		q.arrived = now
+		q.flags &^= flagTimed
 		s.remove(n)
 		return s.insert(key, q)
 	}
@@ -133,16 +159,9 @@ type pairing struct {
 	key     uint64
 	senders int   // of which messages were outstanding
 	late    bool  // the receive came first
-	waited  int64 // nanoseconds between the arrivals of both
+	took    int64 // nanoseconds from the sending to the receive, each by its clock
 	inOrder bool  // whoever sent
 }
-
-// Where a message waits much longer than any before it, something was lost that
-// is not known.
-const (
-	longWait    = 4
-	leastLength = 300_000_000 // nanoseconds
-)
 
 // certainty says how sure a pairing is, and notes what it does to the queue.
 func (s *shard) certainty(p pairing) float64 {
@@ -153,11 +172,8 @@ func (s *shard) certainty(p pairing) float64 {
 	switch {
 	case q.flags&flagLost != 0:
 		c = confidenceUnsure
-	case p.senders > 1 && several:
+	case several && p.senders > 1:
 		c = confidenceSeveral(p.senders)
-		q.flags |= flagLost
-	case !empty && q.start > 0 && p.waited > longWait*q.start+leastLength:
-		c = confidenceUnsure
 		q.flags |= flagLost
 	case several && p.late:
 		c = confidenceSeveral(2)
@@ -165,12 +181,60 @@ func (s *shard) certainty(p pairing) float64 {
 	case several:
 		c = confidenceOthers
 	case empty:
-		q.start = max(q.start, p.waited, 1)
+		q.learn(p.took)
+	case q.tooLate(p.took), q.rule >= longBacklog && s.engine.lossy.Load():
+		c = confidenceUnsure
+		q.flags |= flagLost
 	}
-	if empty {
+	if q.rule = min(q.rule+1, longBacklog); empty {
 		q.flags &^= flagLost
+		q.rule = 0
 	}
 	return c
+}
+
+// longBacklog is after how many messages a queue that has not been empty since
+// is no longer sure, where messages are known to get lost: one whose receive
+// was lost stays, and all that follow are one behind.
+const longBacklog = 16
+
+// A queue's rule counts the messages since it was empty. Its start is the shortest time that a message took, in nanoseconds,
+// and its clock how much longer the longest took, in microseconds.
+
+// leastSlack is how far from what it learned a queue lets a time be at least.
+const leastSlack = 20_000_000 // nanoseconds
+
+// learn notes how long a message took when both sides had caught up.
+func (q *entry) learn(took int64) {
+	if q.flags&flagTimed == 0 {
+		q.flags |= flagTimed
+		q.start, q.clock = took, 0
+		return
+	}
+	longest := max(q.start+q.spread(), took)
+	q.start = min(q.start, took)
+	q.clock = uint32(min((longest-q.start)/1000, math.MaxUint32))
+}
+
+func (q *entry) spread() int64 { return int64(q.clock) * 1000 }
+
+func (q *entry) slack() int64 { return 2*q.spread() + leastSlack }
+
+// tooEarly and tooLate say that a message of the only sender cannot have taken
+// so short, or is not likely to have taken so long.
+func (q *entry) tooEarly(took int64) bool {
+	return q.flags&(flagTimed|flagSeveral) == flagTimed && took < q.start-q.slack()
+}
+
+func (q *entry) tooLate(took int64) bool {
+	return q.flags&(flagTimed|flagSeveral) == flagTimed && took > q.start+q.spread()+q.slack()
+}
+
+// lost says whether of two messages, which would have taken so long, the older
+// was lost.
+func (s *shard) lost(queue number, older, younger int64) bool {
+	q := s.ring.at(queue)
+	return q.tooLate(older) && !q.tooLate(younger) && !q.tooEarly(younger)
 }
 
 // loses notes that what e was matched with is not known: its queue is not sure
@@ -187,4 +251,5 @@ func (s *shard) loses(e *entry) {
 		n = s.insert(key, entry{kind: kindQueue, aux: e.aux, arrived: s.now})
 	}
 	s.ring.at(n).flags |= flagLost
+	s.engine.lossy.Store(true)
 }
