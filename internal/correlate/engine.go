@@ -68,15 +68,17 @@ func (e *Engine) Observe(batch []Observation, now int64, out *Result) {
 	out.reset(len(batch))
 	at := tickOf(now)
 	number := e.batches.Add(1)
+	met := meeting{e: e, number: number, now: at}
 	for i := range batch {
-		o := &batch[i]
-		out.spans[i].first = len(out.found)
+		o, c := &batch[i], &out.spans[i]
+		c.first = len(out.found)
+		own := met.meet(o, c)
 		if !o.Span.IsZero() {
-			look{e: e, o: o, now: at, out: out, first: len(out.found)}.edges()
+			look{e: e, o: o, now: at, out: out, first: len(out.found), own: own}.edges()
 		}
-		out.spans[i].count = len(out.found) - out.spans[i].first
+		c.count = len(out.found) - c.first
 	}
-	e.inherit(batch, number, at, out)
+	e.inherit(batch, at, out)
 	for i := range out.spans {
 		sortFound(out.found[out.spans[i].first:][:out.spans[i].count])
 	}

@@ -13,7 +13,7 @@ type entry struct {
 	arrived tick
 	// Entries of one key form a circle: older of the oldest is the newest.
 	older, newer number
-	correlation  uint32 // in the shard's strings; 0: none
+	correlation  uint32 // the span's own, in the shard's words; 0: its trace's
 	rule         uint16
 	kind         kind
 	flags        flags
@@ -134,6 +134,9 @@ func (r *ring) at(n number) *entry {
 	i := n - r.base
 	return &r.pages[i>>pageBits][i&(pageSize-1)]
 }
+
+// upcoming is the number that the next entry will have.
+func (r *ring) upcoming() number { return max(r.next, 1) }
 
 // push makes room for the next entry. Numbers wrap after 2^32; number 0, which
 // means none, is given to a dead entry.

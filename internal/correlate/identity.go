@@ -23,7 +23,7 @@ func (l *look) offer(op *Op) (fresh bool) {
 		waiting = waiting || e.kind == kindClaim
 		looked++
 	}
-	e := s.entryOf(kindOffer, l.o, op.Rule, l.now)
+	e := l.entry(s, kindOffer, op.Rule)
 	e.aux = op.Aux
 	me := s.insert(key, e)
 	if waiting {
@@ -97,13 +97,13 @@ func (l *look) claim(op *Op) {
 		}
 		c := s.ring.at(n)
 		c.flags |= flagMatched
-		l.add(op.Rule, rule.Confidence, c.ref, true, s.words.get(c.correlation))
+		l.add(op.Rule, rule.Confidence, c.ref, true, string(s.words.get(c.correlation)))
 		if rule.Effects == OnePerProcess {
 			s.insert(pair(refHash(c.ref), l.o.Process), entry{kind: kindAnswered, arrived: l.now})
 		}
 		return
 	}
-	s.wait(l.o, op, rule.Effects, l.now)
+	l.wait(s, op, rule.Effects)
 }
 
 // best returns the offer under key that caused the span: the latest that is
@@ -147,7 +147,7 @@ func differ(a, b uint64) bool { return a != 0 && b != 0 && a != b }
 
 // wait remembers a claim under each of its keys. Its aux is the process that
 // it names, or, where a cause has one effect in each process, its own.
-func (s *shard) wait(o *Observation, op *Op, effects Effects, now tick) {
+func (l *look) wait(s *shard, op *Op, effects Effects) {
 	keys := 0
 	for keys < len(op.Keys) && op.Keys[keys] != 0 {
 		keys++
@@ -156,10 +156,10 @@ func (s *shard) wait(o *Observation, op *Op, effects Effects, now tick) {
 		return // the numbers wrap within it: one claim in 2^32 does not wait
 	}
 	for i := range keys {
-		e := s.entryOf(kindClaim, o, op.Rule, now)
+		e := l.entry(s, kindClaim, op.Rule)
 		e.aux, e.flags = op.Aux, claimFlags(i, keys-1-i)
 		if effects == OnePerProcess {
-			e.aux = o.Process
+			e.aux = l.o.Process
 		}
 		s.insert(op.Keys[i], e)
 	}

@@ -20,37 +20,60 @@ const maxInherit = 64
 
 // inherit decides for each trace that begins in the batch what it inherits,
 // and tells every span what its trace has.
-func (e *Engine) inherit(batch []Observation, number uint64, now tick, out *Result) {
-	for i := range batch {
-		if o := &batch[i]; !o.Span.TraceID.IsEmpty() {
-			e.meet(o, number, now, &out.spans[i])
-		}
-	}
+func (e *Engine) inherit(batch []Observation, now tick, out *Result) {
 	out.index(batch)
 	for i := range batch {
 		if batch[i].Root {
 			e.settle(batch, i, now, out)
 		}
 	}
+	var last Inherited
 	for i := range batch {
-		if o := &batch[i]; !o.Span.TraceID.IsEmpty() {
-			out.spans[i].inherited = e.inherited(o, now)
+		o := &batch[i]
+		if o.Span.TraceID.IsEmpty() {
+			continue
 		}
+		if i == 0 || o.Span.TraceID != batch[i-1].Span.TraceID {
+			last = e.inherited(o.Span.TraceID, now)
+		}
+		in := last
+		if o.Correlation != "" {
+			in.Correlation = ""
+		}
+		out.spans[i].inherited = in
 	}
 }
 
 func traceHash(id pcommon.TraceID) uint64 { return xxh3.Hash(id[:]) }
 
-// meet makes sure that the span's trace has an entry.
-func (e *Engine) meet(o *Observation, number uint64, now tick, c *carried) {
+// meeting makes sure that the traces of a batch have entries. It remembers the
+// last span, since spans of one trace mostly come together.
+type meeting struct {
+	e      *Engine
+	number uint64 // of the batch
+	now    tick
+	last   *Observation
+	fresh  bool
+	own    string
+}
+
+// meet returns the span's correlation id if it is not its trace's.
+func (m *meeting) meet(o *Observation, c *carried) (own string) {
+	if o.Span.TraceID.IsEmpty() {
+		return o.Correlation
+	}
+	if l := m.last; l != nil && l.Span.TraceID == o.Span.TraceID && l.Correlation == o.Correlation && !o.Root && !o.Sampled {
+		c.fresh = m.fresh
+		return m.own
+	}
 	h := traceHash(o.Span.TraceID)
-	s := e.lock(h, now)
+	s := m.e.lock(h, m.now)
 	defer s.mu.Unlock()
 	var batch pcommon.SpanID
-	binary.LittleEndian.PutUint64(batch[:], number)
+	binary.LittleEndian.PutUint64(batch[:], m.number)
 	n := s.find(kindTrace, h)
 	if n == 0 {
-		t := entry{kind: kindTrace, ref: causal.SpanRef{TraceID: o.Span.TraceID, SpanID: batch}, aux: o.Randomness, start: int64(now), arrived: now}
+		t := entry{kind: kindTrace, ref: causal.SpanRef{TraceID: o.Span.TraceID, SpanID: batch}, aux: o.Randomness, start: int64(m.now), arrived: m.now}
 		n = s.insert(h, t)
 	}
 	t := s.ring.at(n)
@@ -62,8 +85,13 @@ func (e *Engine) meet(o *Observation, number uint64, now tick, c *carried) {
 		}
 	}
 	if o.Root && t.correlation == 0 {
-		t.correlation = s.words.add(o.Correlation)
+		t.correlation = s.word(o.Correlation, n)
 	}
+	if o.Correlation != "" && string(s.words.get(t.correlation)) != o.Correlation {
+		own = o.Correlation
+	}
+	m.last, m.fresh, m.own = o, c.fresh, own
+	return own
 }
 
 // settle lets the trace that begins with span i inherit from what caused it.
@@ -98,7 +126,7 @@ func (e *Engine) settle(batch []Observation, i int, now tick, out *Result) {
 	}
 	t := s.ring.at(n)
 	if t.correlation == 0 {
-		t.correlation = s.words.add(correlation)
+		t.correlation = s.word(correlation, n)
 	}
 	if c.fresh && t.flags&flagSampled == 0 {
 		t.aux, t.start = from.randomness, from.began
@@ -194,23 +222,20 @@ func (e *Engine) bequeath(id pcommon.TraceID, now tick) (legacy, bool) {
 		return legacy{}, false
 	}
 	t.clock++
-	return legacy{t.aux, t.start, s.words.get(t.correlation)}, true
+	return legacy{t.aux, t.start, string(s.words.get(t.correlation))}, true
 }
 
-// inherited returns what the span takes over from its trace.
-func (e *Engine) inherited(o *Observation, now tick) Inherited {
-	h := traceHash(o.Span.TraceID)
+// inherited returns what spans of a trace take over from it.
+func (e *Engine) inherited(id pcommon.TraceID, now tick) (in Inherited) {
+	h := traceHash(id)
 	s := e.lock(h, now)
 	defer s.mu.Unlock()
 	n := s.find(kindTrace, h)
 	if n == 0 {
-		return Inherited{}
+		return in
 	}
 	t := s.ring.at(n)
-	var in Inherited
-	if o.Correlation == "" {
-		in.Correlation = s.words.get(t.correlation)
-	}
+	in.Correlation = string(s.words.get(t.correlation))
 	if t.flags&flagInherited != 0 && t.flags&flagSampled == 0 {
 		in.Randomness, in.HasRandomness = t.aux, true
 	}

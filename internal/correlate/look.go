@@ -10,6 +10,7 @@ type look struct {
 	out   *Result
 	first int // where its edges begin in out.found
 	self  uint64
+	own   string // its correlation id where its trace has another
 }
 
 // edges does the observation's ops, as far as the span was not seen before,

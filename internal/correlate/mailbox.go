@@ -11,7 +11,7 @@ type mailbox struct{ doubtful, handled int }
 func (l *look) arrive(op *Op) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
-	e := s.entryOf(kindMailbox, l.o, op.Rule, l.now)
+	e := l.entry(s, kindMailbox, op.Rule)
 	e.aux = op.Aux
 	s.insert(op.Keys[0], e)
 }
@@ -46,7 +46,7 @@ func (l *look) take(op *Op) {
 		l.doubt(s, op.Keys[0])
 	case one != 0:
 		m := s.ring.at(one)
-		l.add(op.Rule, l.confidence(op.Rule), m.ref, true, s.words.get(m.correlation))
+		l.add(op.Rule, l.confidence(op.Rule), m.ref, true, string(s.words.get(m.correlation)))
 		s.remove(one)
 	}
 }

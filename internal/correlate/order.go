@@ -7,7 +7,7 @@ func (l *look) fail(op *Op) {
 	if n := s.find(kindFailed, op.Keys[0]); n != 0 {
 		s.remove(n)
 	}
-	s.insert(op.Keys[0], s.entryOf(kindFailed, l.o, op.Rule, l.now))
+	s.insert(op.Keys[0], l.entry(s, kindFailed, op.Rule))
 	l.e.failed.Add(1)
 }
 
@@ -17,7 +17,7 @@ func (l *look) atOnce(op *Op) {
 	defer s.mu.Unlock()
 	if n := s.find(kindFailed, op.Keys[0]); n != 0 {
 		f := s.ring.at(n)
-		l.add(op.Rule, l.confidence(op.Rule), f.ref, true, s.words.get(f.correlation))
+		l.add(op.Rule, l.confidence(op.Rule), f.ref, true, string(s.words.get(f.correlation)))
 	}
 }
 
@@ -41,7 +41,7 @@ func (l *look) set(op *Op) {
 	if n := s.find(kindLatest, op.Keys[0]); n != 0 {
 		s.remove(n)
 	}
-	e := s.entryOf(kindLatest, l.o, op.Rule, l.now)
+	e := l.entry(s, kindLatest, op.Rule)
 	e.aux = op.Aux
 	s.insert(op.Keys[0], e)
 }
@@ -58,7 +58,7 @@ func (l *look) previous(op *Op) {
 	if op.Aux != 0 && p.aux != op.Aux || !s.within(p, op.Rule) || !l.e.precedes(op.Rule, p, l.o.Start, l.o.Clock) {
 		return
 	}
-	l.add(op.Rule, l.confidence(op.Rule), p.ref, true, s.words.get(p.correlation))
+	l.add(op.Rule, l.confidence(op.Rule), p.ref, true, string(s.words.get(p.correlation)))
 }
 
 // exited notes when the process ended.
@@ -68,7 +68,7 @@ func (l *look) exited(op *Op) {
 	if n := s.find(kindExited, op.Keys[0]); n != 0 {
 		s.remove(n)
 	}
-	s.insert(op.Keys[0], s.entryOf(kindExited, l.o, op.Rule, l.now))
+	s.insert(op.Keys[0], l.entry(s, kindExited, op.Rule))
 }
 
 // exit is when a process ended last; the zero value: not that we know.

@@ -42,7 +42,7 @@ func (l *look) queueOffer(op *Op) {
 		}
 		n = next
 	}
-	e := s.entryOf(kindQueued, l.o, op.Rule, l.now)
+	e := l.entry(s, kindQueued, op.Rule)
 	e.aux = op.Aux
 	s.insert(key, e)
 }
@@ -71,13 +71,13 @@ func (l *look) queueClaim(op *Op) {
 			n = next.second
 		}
 		m := *s.ring.at(n)
-		correlation := s.words.get(m.correlation)
+		correlation := string(s.words.get(m.correlation))
 		s.remove(n)
 		match := pairing{queue: q, key: key, senders: next.senders, took: l.o.Start - m.start, inOrder: l.e.config.Rules[m.rule].InOrder}
 		l.add(op.Rule, s.certainty(match)*l.confidence(op.Rule), m.ref, true, correlation)
 		return
 	}
-	e := s.entryOf(kindQueueWaits, l.o, op.Rule, l.now)
+	e := l.entry(s, kindQueueWaits, op.Rule)
 	e.aux = op.Aux
 	s.insert(last, e)
 }

@@ -1,9 +1,7 @@
 package correlate
 
 import (
-	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/otelscope/otelscope/internal/causal"
 )
@@ -15,7 +13,7 @@ type shard struct {
 	ring   ring
 	newest index // by salted key
 	boxes  map[uint64]mailbox
-	words  interned
+	words  words
 	now    tick // the latest that was seen
 
 	live                          Counts
@@ -23,7 +21,7 @@ type shard struct {
 }
 
 func newShard(e *Engine) *shard {
-	return &shard{engine: e, ring: newRing(), boxes: map[uint64]mailbox{}, words: interned{bytes: &e.textBytes}}
+	return &shard{engine: e, ring: newRing(), boxes: map[uint64]mailbox{}}
 }
 
 // insert remembers e under key, which is salted by e's kind, as the newest of
@@ -93,9 +91,8 @@ func (s *shard) remove(n number) {
 	if e.kind == kindFailed {
 		s.engine.failed.Add(-1)
 	}
-	s.words.release(e.correlation)
 	s.live.add(e.kind, -1)
-	e.kind, e.correlation = kindDead, 0
+	e.kind = kindDead
 }
 
 // tidy lets go of what is too old, and of the oldest while the engine is over
@@ -116,6 +113,11 @@ func (s *shard) tidy(now tick) {
 		}
 		s.ring.pop()
 		e.entries.Add(-1)
+		if len(s.words.pages) > 1 {
+			before := s.words.size()
+			s.words.trim(s.ring.first)
+			e.textBytes.Add(s.words.size() - before)
+		}
 	}
 }
 
@@ -150,74 +152,23 @@ func (e *Engine) precedes(rule uint16, cause *entry, start int64, clock uint32) 
 	return clock == 0 || cause.clock != clock || cause.start <= start
 }
 
-// interned keeps each string once, with a count of its users. 0 is "".
-type interned struct {
-	byText map[string]uint32
-	texts  []text
-	free   []uint32
-	bytes  *atomic.Int64
+// entry returns an entry of the shard that stands for the observed span.
+func (l *look) entry(s *shard, k kind, rule uint16) entry {
+	return entry{
+		kind: k, ref: l.o.Span, start: l.o.Start, clock: l.o.Clock, arrived: l.now, rule: rule,
+		correlation: s.word(l.own, s.ring.upcoming()),
+	}
 }
 
-type text struct {
-	s     string
-	users int
-}
-
-// textBytes is what a string takes beside its bytes.
-const textBytes = 96
-
-func (i *interned) add(s string) uint32 {
-	if s == "" {
+// word keeps a correlation id for the entry n.
+func (s *shard) word(text string, n number) uint32 {
+	if text == "" {
 		return 0
 	}
-	if n, ok := i.byText[s]; ok {
-		i.texts[n-1].users++
-		return n
-	}
-	if i.byText == nil {
-		i.byText = map[string]uint32{}
-	}
-	var n uint32
-	if last := len(i.free) - 1; last >= 0 {
-		n, i.free = i.free[last], i.free[:last]
-	} else {
-		i.texts = append(i.texts, text{})
-		n = uint32(len(i.texts))
-	}
-	s = strings.Clone(s) // it may be a part of a whole request
-	i.texts[n-1] = text{s, 1}
-	i.byText[s] = n
-	i.bytes.Add(int64(len(s)) + textBytes)
-	return n
-}
-
-func (i *interned) get(n uint32) string {
-	if n == 0 {
-		return ""
-	}
-	return i.texts[n-1].s
-}
-
-func (i *interned) release(n uint32) {
-	if n == 0 {
-		return
-	}
-	t := &i.texts[n-1]
-	if t.users--; t.users > 0 {
-		return
-	}
-	delete(i.byText, t.s)
-	i.bytes.Add(-int64(len(t.s)) - textBytes)
-	*t = text{}
-	i.free = append(i.free, n)
-}
-
-// entryOf returns an entry that stands for the observed span.
-func (s *shard) entryOf(k kind, o *Observation, rule uint16, now tick) entry {
-	return entry{
-		kind: k, ref: o.Span, start: o.Start, clock: o.Clock, arrived: now, rule: rule,
-		correlation: s.words.add(o.Correlation),
-	}
+	before := s.words.size()
+	at := s.words.add(text, n)
+	s.engine.textBytes.Add(s.words.size() - before)
+	return at
 }
 
 // same says whether an entry stands for the observed span itself.

@@ -21,13 +21,13 @@ func (l *look) spawned(op *Op) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
 	child, role := op.Keys[0], op.Aux
-	e := s.entryOf(kindSpawned, l.o, op.Rule, l.now)
+	e := l.entry(s, kindSpawned, op.Rule)
 	e.aux = role
 	if n := s.find(kindSpawned, child); n != 0 {
 		s.remove(n)
 	}
 	me := s.insert(child, e)
-	c := s.entryOf(kindChild, l.o, op.Rule, l.now)
+	c := l.entry(s, kindChild, op.Rule)
 	if l.answers(s, op, role) {
 		c.flags |= flagMatched
 	}
@@ -36,7 +36,7 @@ func (l *look) spawned(op *Op) {
 	if n := s.find(kindDiedEarly, child); n != 0 {
 		// It died before its spawn was seen; the next spawn may answer that.
 		d := *s.ring.at(n)
-		d.correlation = s.words.add(s.words.get(d.correlation))
+		d.correlation = s.word(string(s.words.get(d.correlation)), s.ring.upcoming())
 		s.remove(n)
 		s.dies(at, role, d)
 	}
@@ -52,7 +52,7 @@ func (l *look) answers(s *shard, op *Op, role uint64) (found bool) {
 		switch before := l.e.precedes(op.Rule, d, l.o.Start, l.o.Clock); {
 		case before && !found && s.within(d, op.Rule) && s.alone(role, d):
 			found = true
-			l.add(op.Rule, l.confidence(op.Rule), d.ref, true, s.words.get(d.correlation))
+			l.add(op.Rule, l.confidence(op.Rule), d.ref, true, string(s.words.get(d.correlation)))
 			s.remove(n)
 		case before || pending > maxPending:
 			s.remove(n)
@@ -67,7 +67,7 @@ func (l *look) answers(s *shard, op *Op, role uint64) (found bool) {
 func (l *look) died(op *Op) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
-	d := s.entryOf(kindDied, l.o, op.Rule, l.now)
+	d := l.entry(s, kindDied, op.Rule)
 	d.aux = op.Aux
 	n := s.find(kindSpawned, op.Keys[0])
 	if n == 0 {
@@ -79,7 +79,6 @@ func (l *look) died(op *Op) {
 	s.remove(n)
 	child := number(spawn.clock)
 	if s.ring.at(child).kind != kindChild {
-		s.words.release(d.correlation)
 		return // a full role let it go
 	}
 	if answer := s.dies(child, spawn.aux, d); answer != 0 {
@@ -90,7 +89,7 @@ func (l *look) died(op *Op) {
 }
 
 // dies ends a child of the role. Of an abnormal death it returns the spawn that
-// answers it, or lets d wait for one. It keeps d's correlation or releases it.
+// answers it, or lets d wait for one.
 func (s *shard) dies(child number, role uint64, d entry) (answer number) {
 	dead, children := number(0), 0
 	deaths := 0
@@ -98,7 +97,6 @@ func (s *shard) dies(child number, role uint64, d entry) (answer number) {
 		c := s.ring.at(n)
 		if children++; children > maxChildren {
 			s.remove(child)
-			s.words.release(d.correlation)
 			return 0
 		}
 		if c.flags&flagDead != 0 {
@@ -125,7 +123,6 @@ func (s *shard) dies(child number, role uint64, d entry) (answer number) {
 		s.insert(role, d)
 		return 0
 	}
-	s.words.release(d.correlation)
 	if d.aux == 0 || !alone {
 		return 0
 	}
