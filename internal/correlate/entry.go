@@ -63,8 +63,8 @@ const (
 	// Of offers: it has an effect. Of children: its spawn answers a death.
 	// Of arrivals: one of several of which some are handled.
 	flagMatched flags = 1 << iota
-	// Of memos: which versions of the span were seen, and whether the entry
-	// is a mere mark; whether the other span is the cause.
+	// Of offers and memos: which versions of the span were seen. Of memos:
+	// the other span is the cause.
 	flagSeenOpen
 	flagSeenComplete
 	flagOtherIsCause
@@ -129,6 +129,9 @@ type ring struct {
 func newRing() ring { return ring{base: 1, first: 1, next: 1} }
 
 func (r *ring) len() int { return int(r.next - r.first) }
+
+// holds says whether n is in the ring.
+func (r *ring) holds(n number) bool { return n-r.first < r.next-r.first }
 
 func (r *ring) at(n number) *entry {
 	i := n - r.base

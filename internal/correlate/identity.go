@@ -9,8 +9,8 @@ const maxCandidates = 64
 const maxWaiting = 4096
 
 // offer makes the span a possible cause, and the cause of what waits for one.
-// It reports whether it was none yet.
-func (l *look) offer(op *Op) (fresh bool) {
+// It returns which versions of the span offered the same before.
+func (l *look) offer(op *Op) (seen flags) {
 	s := l.e.lock(op.Shard, l.now)
 	defer s.mu.Unlock()
 	key := op.Keys[0]
@@ -18,18 +18,20 @@ func (l *look) offer(op *Op) (fresh bool) {
 	for n := s.find(kindOffer, key); n != 0 && looked < maxCandidates; n = s.older(n) {
 		e := s.ring.at(n)
 		if e.kind == kindOffer && e.same(l.o.Span) {
-			return false
+			seen = e.flags & (flagSeenOpen | flagSeenComplete)
+			e.flags |= l.version()
+			return seen
 		}
 		waiting = waiting || e.kind == kindClaim
 		looked++
 	}
 	e := l.entry(s, kindOffer, op.Rule)
-	e.aux = op.Aux
+	e.aux, e.flags = op.Aux, l.version()
 	me := s.insert(key, e)
 	if waiting {
 		l.serve(s, me, key)
 	}
-	return true
+	return 0
 }
 
 // serve gives what waits under key its cause, the observed span.

@@ -14,26 +14,50 @@ type look struct {
 }
 
 // edges does the observation's ops, as far as the span was not seen before,
-// and reports what it shall carry.
+// and reports what it shall carry. A span that was seen is recognised by its
+// first op, if that is an offer, else by the mark that was left.
 func (l look) edges() {
+	ops := l.o.Ops
+	if len(ops) == 0 {
+		l.passed()
+		return
+	}
 	l.self = refHash(l.o.Span)
-	seen := l.recall()
-	replayed := len(l.out.found)
-	known := seen != 0
-	for i := range l.o.Ops {
-		op := &l.o.Ops[i]
+	var seen flags
+	lead := ops[0].Kind == Offer
+	if lead {
+		seen = l.offer(&ops[0])
+	}
+	if seen != 0 || !lead {
+		seen |= l.recall()
+	}
+	replayed := l.first
+	if seen != 0 {
+		replayed = len(l.out.found)
+	}
+	for i := range ops {
+		op := &ops[i]
 		switch {
+		case lead && i == 0:
 		case op.Kind == Offer:
-			known = !l.offer(op) || known
+			l.offer(op)
 		case seen&flagSeenComplete != 0, seen != 0 && !op.End:
 		default:
 			l.do(op)
 		}
 	}
-	if !known {
+	if seen == 0 {
 		l.passed()
 	}
-	l.remember(seen, replayed)
+	l.remember(!lead && seen&l.version() == 0, replayed)
+}
+
+// version returns the mark of the observed version.
+func (l *look) version() flags {
+	if l.o.Version == Open {
+		return flagSeenOpen
+	}
+	return flagSeenComplete
 }
 
 func (l *look) do(op *Op) {
@@ -65,17 +89,6 @@ func (l *look) do(op *Op) {
 	}
 }
 
-// stateful says whether doing the observation's ops twice would do harm.
-// Offers are recognised where they lie.
-func (o *Observation) stateful() bool {
-	for i := range o.Ops {
-		if o.Ops[i].Kind != Offer {
-			return true
-		}
-	}
-	return false
-}
-
 // recall reports the edges that the span carried before, and which versions of
 // it were seen.
 func (l *look) recall() (seen flags) {
@@ -93,14 +106,9 @@ func (l *look) recall() (seen flags) {
 	return seen
 }
 
-// remember notes the edges that are new, and the version.
-func (l *look) remember(seen flags, replayed int) {
-	version := flagSeenComplete
-	if l.o.Version == Open {
-		version = flagSeenOpen
-	}
+// remember notes the edges that are new and, where mark is set, the version.
+func (l *look) remember(mark bool, replayed int) {
 	fresh := l.out.found[replayed:]
-	mark := l.o.stateful() && seen&version == 0
 	if len(fresh) == 0 && !mark {
 		return
 	}
@@ -108,7 +116,7 @@ func (l *look) remember(seen flags, replayed int) {
 	defer s.mu.Unlock()
 	m := entry{kind: kindMemo, arrived: l.now}
 	if mark {
-		m.flags = version
+		m.flags = l.version()
 	}
 	if len(fresh) == 0 {
 		s.insert(l.self, m)

@@ -75,16 +75,20 @@ func (s *shard) newer(n number) number {
 // remove takes an entry out of its circle; it leaves the ring in its turn.
 func (s *shard) remove(n number) {
 	e := s.ring.at(n)
-	switch {
-	case e.newer == n:
+	if e.newer == n {
 		s.newest.remove(&s.ring, e.key)
-	default:
-		s.ring.at(e.older).newer = e.newer
-		s.ring.at(e.newer).older = e.older
-		if s.newest.get(&s.ring, e.key) == n {
-			s.newest.put(&s.ring, e.key, e.older)
-		}
+	} else if s.newest.get(&s.ring, e.key) == n {
+		s.newest.put(&s.ring, e.key, e.older)
 	}
+	s.unlink(n)
+}
+
+// unlink is remove for the oldest entry, which leaves the ring at once, and the
+// index with that: it is the newest of its circle only where it is alone.
+func (s *shard) unlink(n number) {
+	e := s.ring.at(n)
+	s.ring.at(e.older).newer = e.newer
+	s.ring.at(e.newer).older = e.older
 	if e.kind == kindMailbox {
 		s.leavesBox(e)
 	}
@@ -134,7 +138,7 @@ func (s *shard) evict(n number, early bool) {
 	case e.kind == kindClaim && e.flags.place() == 0:
 		s.lostClaims++
 	}
-	s.remove(n)
+	s.unlink(n)
 }
 
 // within says whether an entry is young enough for a rule.
