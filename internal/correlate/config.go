@@ -31,16 +31,13 @@ const (
 	confidenceUnsure = 0.5
 	// One message is outstanding, and other senders of equal messages are
 	// known, of which one may not have arrived yet.
-	confidenceOthers = 0.9
+	confidenceOthers = 0.8
 )
 
 // confidenceSeveral is the confidence that the oldest of equal messages from
 // several senders is the one.
 func confidenceSeveral(senders int) float64 {
-	switch senders {
-	case 2:
-		return 0.7
-	case 3:
+	if senders == 2 {
 		return 0.6
 	}
 	return 0.5

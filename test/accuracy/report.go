@@ -29,9 +29,9 @@ func report(out io.Writer, o options, verdicts []*verdict) {
 			}
 		}
 	}
-	fmt.Fprintf(out, "\n## Calibration\n\nHow often edges are right that a rule is so sure of, over all workloads.\n\n| confidence | rule | found | right | | undecided, found | right | |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(out, "\n## Calibration\n\nHow often edges are right that a rule is so sure of, over all workloads: of those that what was sent decides, of those that it does not, and of all.\n\n| confidence | rule | found | right | | undecided, found | right | | of all |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range calibration(verdicts) {
-		fmt.Fprintf(out, "| %.2f | %s | %d | %d | %s | %d | %d | %s |\n", row.confidence, row.rule, row.found, row.right, share(row.right, row.found), row.undecidedFound, row.undecidedRight, share(row.undecidedRight, row.undecidedFound))
+		fmt.Fprintf(out, "| %.2f | %s | %d | %d | %s | %d | %d | %s | %s |\n", row.confidence, row.rule, row.found, row.right, share(row.right, row.found), row.undecidedFound, row.undecidedRight, share(row.undecidedRight, row.undecidedFound), share(row.right+row.undecidedRight, row.found+row.undecidedFound))
 	}
 	missed := failures(verdicts)
 	if len(missed) > 0 {

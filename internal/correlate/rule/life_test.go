@@ -62,8 +62,14 @@ func TestLives(t *testing.T) {
 		"one of several of a name": {
 			[]spanOf{spawn, spawn.with("scope.child.id", "b"), crash, spawn.with("scope.child.id", "d")}, nil,
 		},
-		"the last of several of a name": {
-			[]spanOf{spawn, spawn.with("scope.child.id", "b"), native("exit", spanOf{"scope.process.id": "b"}), crash, spawn.with("scope.child.id", "d")},
+		"one of a name that had several": {
+			[]spanOf{spawn, spawn.with("scope.child.id", "b"), native("exit", spanOf{"scope.process.id": "b"}), crash, spawn.with("scope.child.id", "d")}, nil,
+		},
+		"after one that ended well": {
+			[]spanOf{
+				spawn.with("scope.child.id", "b"), native("exit", spanOf{"scope.process.id": "b"}),
+				spawn, crash, spawn.with("scope.child.id", "d"),
+			},
 			[]string{"4 -> 5 error_propagation respawn 0.9"},
 		},
 		"spawn by nobody":           {[]spanOf{spawn.with("scope.process.id", ""), crash, spawn.with("scope.child.id", "d")}, nil},
