@@ -11,9 +11,8 @@ import "math"
 //
 // Whenever they have, a queue of one sender learns how long after its sending a
 // message is received, by the clocks of both, whatever they differ by. What was
-// received before it can have been sent, by that measure, is not it. And where
-// two messages are outstanding, of which the older would be much too late and
-// the younger in time, the older was lost.
+// received before it can have been sent, by that measure, is not it; what would
+// have taken much longer than any before it is not sure.
 
 // queueOffer puts a message into its queue, or gives it to the receive that
 // waits for it.
@@ -59,21 +58,15 @@ func (l *look) queueClaim(op *Op) {
 			break
 		}
 		last = key
-		next := l.nextIn(s, key, op.Aux, began)
-		n := next.oldest
+		n, senders := l.nextIn(s, key, op.Aux, began)
 		if n == 0 {
 			continue
 		}
 		q := s.queue(key, s.ring.at(n).aux, l.now)
-		if next.count == 2 && s.lost(q, l.o.Start-s.ring.at(n).start, l.o.Start-s.ring.at(next.second).start) {
-			s.loses(s.ring.at(n))
-			s.remove(n)
-			n = next.second
-		}
 		m := *s.ring.at(n)
 		correlation := string(s.words.get(m.correlation))
 		s.remove(n)
-		match := pairing{queue: q, key: key, senders: next.senders, took: l.o.Start - m.start, inOrder: l.e.config.Rules[m.rule].InOrder}
+		match := pairing{queue: q, key: key, senders: senders, took: l.o.Start - m.start, inOrder: l.e.config.Rules[m.rule].InOrder}
 		l.add(op.Rule, s.certainty(match)*l.confidence(op.Rule), m.ref, true, correlation)
 		return
 	}
@@ -82,15 +75,9 @@ func (l *look) queueClaim(op *Op) {
 	s.insert(last, e)
 }
 
-// outstanding is what may be next in a queue.
-type outstanding struct {
-	oldest, second number
-	count          int
-	senders        int // of them
-}
-
-// nextIn returns what may be the message that the span received.
-func (l *look) nextIn(s *shard, key, sender uint64, began exit) (o outstanding) {
+// nextIn returns the oldest message that may be the one that the span received,
+// and of how many senders there are such.
+func (l *look) nextIn(s *shard, key, sender uint64, began exit) (best number, senders int) {
 	var known [maxCandidates]uint64
 	looked := 0
 	for n := s.oldest(kindQueued, key); n != 0 && looked < maxCandidates; {
@@ -103,23 +90,17 @@ func (l *look) nextIn(s *shard, key, sender uint64, began exit) (o outstanding) 
 		case differ(sender, m.aux), m.same(l.o.Span):
 		case m.clock != 0 && m.clock == l.o.Clock && m.start > l.o.Start:
 		default:
-			if !contains(known[:o.senders], m.aux) {
-				known[o.senders] = m.aux
-				o.senders++
+			if !contains(known[:senders], m.aux) {
+				known[senders] = m.aux
+				senders++
 			}
-			o.count++
-			switch {
-			case o.oldest == 0:
-				o.oldest = n
-			case m.clock != 0 && m.clock == s.ring.at(o.oldest).clock && m.start < s.ring.at(o.oldest).start:
-				o.oldest, o.second = n, o.oldest
-			case o.second == 0:
-				o.second = n
+			if best == 0 || m.clock != 0 && m.clock == s.ring.at(best).clock && m.start < s.ring.at(best).start {
+				best = n
 			}
 		}
 		n = next
 	}
-	return o
+	return best, senders
 }
 
 func contains(list []uint64, v uint64) bool {
@@ -228,13 +209,6 @@ func (q *entry) tooEarly(took int64) bool {
 
 func (q *entry) tooLate(took int64) bool {
 	return q.flags&(flagTimed|flagSeveral) == flagTimed && took > q.start+q.spread()+q.slack()
-}
-
-// lost says whether of two messages, which would have taken so long, the older
-// was lost.
-func (s *shard) lost(queue number, older, younger int64) bool {
-	q := s.ring.at(queue)
-	return q.tooLate(older) && !q.tooLate(younger) && !q.tooEarly(younger)
 }
 
 // loses notes that what e was matched with is not known: its queue is not sure
