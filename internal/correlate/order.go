@@ -24,7 +24,7 @@ func (l *look) atOnce(op *Op) {
 // passed ends what Fail began: the process went on with the observed span.
 // Hardly ever is there such a failure in all of the engine.
 func (l *look) passed() {
-	if l.o.Process == 0 || l.e.failed.Load() == 0 {
+	if l.o.Process == 0 || l.e.failed.Load() == 0 || l.o.arrives() {
 		return
 	}
 	s := l.e.lock(l.o.Process, l.now)
@@ -32,6 +32,17 @@ func (l *look) passed() {
 	if n := s.find(kindFailed, l.o.Process); n != 0 && !s.ring.at(n).same(l.o.Span) {
 		s.remove(n)
 	}
+}
+
+// arrives says whether the observation is an arrival: that is nothing that the
+// process does.
+func (o *Observation) arrives() bool {
+	for i := range o.Ops {
+		if o.Ops[i].Kind == Arrive {
+			return true
+		}
+	}
+	return false
 }
 
 // set makes the span the latest of its key.

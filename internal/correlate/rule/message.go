@@ -38,15 +38,30 @@ func (x *Extractor) receive(span ptrace.Span) {
 	arrived := x.span.str(slotPhase) == "arrived"
 	if x.span.str(slotSignal) != "" {
 		x.signalled()
-		if arrived {
-			x.inProcess(correlate.Arrive, x.set.native.singleMessage, false, unknownMessage(span))
-		}
+		x.signal(span, arrived)
 		return
 	}
 	if arrived {
 		x.arrive(span)
 	} else {
 		x.take()
+	}
+}
+
+// signal is what a signal is as a message: nobody sent it, but it lies in the
+// mailbox until it is handled.
+func (x *Extractor) signal(span ptrace.Span, arrived bool) {
+	n := &x.set.native
+	hash := x.messageHash()
+	switch {
+	case arrived && hash != 0:
+		x.add(correlate.QueueOffer, n.arrival, hash, false, combine(tagQueueArrived, x.own, hash)).Aux = x.peer()
+		x.inProcess(correlate.Arrive, n.singleMessage, false, hash)
+	case arrived:
+		x.inProcess(correlate.Arrive, n.singleMessage, false, unknownMessage(span))
+	case hash != 0:
+		x.add(correlate.QueueClaim, n.equalMessages, hash, false, combine(tagQueueArrived, x.own, hash)).Aux = x.peer()
+		x.inProcess(correlate.Take, n.singleMessage, false, hash)
 	}
 }
 
