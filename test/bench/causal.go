@@ -76,7 +76,7 @@ func causalQueries(ctx context.Context, o options, r *results) error {
 			{"direct causes", known.effects, 5000, &c.Cause, func(id string) string { return collector.EventPath(id) + "/chain?direction=causes&depth=1" }, 2},
 			{"group", known.groups, 1000, &c.Group, func(id string) string { return "/api/v1/correlations/" + id + "?limit=1000" }, 10},
 			{"chain of 1,000", known.ends, 200, &c.Chain, func(id string) string {
-				return collector.EventPath(id) + "/chain?direction=causes&depth=10000&limit=" + strconv.Itoa(chainNodes)
+				return collector.EventPath(id) + "/chain?direction=causes&depth=1000&limit=" + strconv.Itoa(chainNodes)
 			}, chainNodes},
 		} {
 			if *q.to, err = o.ask(ctx, s, q.of, q.n, q.path, q.least); err != nil {

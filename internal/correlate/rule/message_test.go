@@ -129,6 +129,14 @@ func TestNativeMessages(t *testing.T) {
 			[]spanOf{arrive.with("scope.signal", "down").with("scope.peer.id", "z"), call},
 			[]string{"1 -> 2 message_flow single_message 0.9"},
 		},
+		"a signal is handled by who bears its hash": {
+			[]spanOf{arrive.with(hash, "h").with("scope.signal", "exit").with("scope.peer.id", "z"), arrive, call.with(hash, "h"), call},
+			[]string{"1 -> 3 message_flow equal_messages 1", "2 -> 4 message_flow single_message 0.9"},
+		},
+		"a signal is taken by its hash": {
+			[]spanOf{arrive.with(hash, "h").with("scope.signal", "exit").with("scope.peer.id", "z"), receive.with(hash, "h").with("scope.signal", "exit").with("scope.peer.id", "z")},
+			[]string{"1 -> 2 message_flow equal_messages 1"},
+		},
 		"a signal that was taken is none": {
 			[]spanOf{send.with(id, "m"), receive.with(id, "m").with("scope.signal", "down").with("scope.peer.id", "z")}, nil,
 		},
