@@ -176,18 +176,17 @@ func nodeOf(g query.Graph, ref causal.SpanRef) *query.Node {
 }
 
 func newGraphJSON(g query.Graph) (graphJSON, error) {
-	answer := graphJSON{Nodes: []spanJSON{}, Edges: make([]edgeJSON, 0, len(g.Edges)), Truncated: g.Truncated}
+	answer := graphJSON{Edges: make([]edgeJSON, 0, len(g.Edges)), Truncated: g.Truncated}
 	ends := make(map[causal.SpanRef]endJSON, len(g.Nodes))
+	var spans []store.Span
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
 		ends[n.Ref] = newEndJSON(n.Ref, n.Event, n.Missing())
-		for _, span := range n.Spans {
-			resource, decoded, err := decode(span)
-			if err != nil {
-				return graphJSON{}, err
-			}
-			answer.Nodes = append(answer.Nodes, newSpanJSON(resource, decoded))
-		}
+		spans = append(spans, n.Spans...)
+	}
+	var err error
+	if answer.Nodes, err = newSpansJSON(spans); err != nil {
+		return graphJSON{}, err
 	}
 	for _, e := range g.Edges {
 		answer.Edges = append(answer.Edges, edgeJSON{
@@ -204,4 +203,30 @@ func decode(span store.Span) (pcommon.Resource, ptrace.Span, error) {
 	}
 	resource := traces.ResourceSpans().At(0)
 	return resource.Resource(), resource.ScopeSpans().At(0).Spans().At(0), nil
+}
+
+// newSpansJSON decodes spans, which is cheaper together than one by one, and
+// returns them in their order.
+func newSpansJSON(spans []store.Span) ([]spanJSON, error) {
+	traces, err := store.Traces(spans)
+	if err != nil {
+		return nil, err
+	}
+	places := map[string][]int{} // by origin
+	var origins []string
+	for i, span := range spans {
+		origin := string(span.Origin)
+		if places[origin] == nil {
+			origins = append(origins, origin)
+		}
+		places[origin] = append(places[origin], i)
+	}
+	answer := make([]spanJSON, len(spans))
+	for i, origin := range origins { // as store.Traces groups them
+		resource := traces.ResourceSpans().At(i)
+		for j, place := range places[origin] {
+			answer[place] = newSpanJSON(resource.Resource(), resource.ScopeSpans().At(0).Spans().At(j))
+		}
+	}
+	return answer, nil
 }

@@ -52,7 +52,7 @@ const (
 // left out. A root is a node whether it is stored or not. Errors: *SizeError, and
 // the source's.
 func Chain(ctx context.Context, src Source, roots []causal.SpanRef, opts ChainOptions) (Graph, error) {
-	c := chain{ctx: ctx, src: src, opts: opts, nodes: map[causal.SpanRef]*chainNode{}}
+	c := chain{ctx: ctx, src: src, opts: opts, nodes: map[causal.SpanRef]*chainNode{}, ahead: map[causal.SpanRef]*chainNode{}}
 	var level [2][]*chainNode
 	for _, s := range sides {
 		if opts.Direction == Both || opts.Direction == s.direction {
@@ -60,7 +60,7 @@ func Chain(ctx context.Context, src Source, roots []causal.SpanRef, opts ChainOp
 		}
 	}
 	for depth := 0; len(level[0])+len(level[1]) > 0; depth++ {
-		if err := c.look(level); err != nil {
+		if err := c.look(level, opts.Depth == 0 || depth+1 < opts.Depth); err != nil {
 			return Graph{}, err
 		}
 		for _, s := range sides {
@@ -90,7 +90,8 @@ type chain struct {
 	opts      ChainOptions
 	reader    reader
 	nodes     map[causal.SpanRef]*chainNode
-	bytes     int // of the nodes' spans
+	ahead     map[causal.SpanRef]*chainNode // looked at before they became nodes
+	bytes     int                           // of the nodes' spans
 	spans     int
 	truncated bool
 }
@@ -137,7 +138,9 @@ func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
 				c.truncated = true
 				continue
 			}
-			n = &chainNode{Node: Node{Ref: ref}}
+			if n = c.ahead[ref]; n == nil {
+				n = &chainNode{Node: Node{Ref: ref}}
+			}
 			c.nodes[ref] = n
 		}
 		n.in[s.index] = true
@@ -147,22 +150,67 @@ func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
 }
 
 // look reads the nodes of a level that were not read yet, and all edges that
-// touch them.
-func (c *chain) look(level [2][]*chainNode) error {
+// touch them. Where the way to their causes goes on, it looks at their parents
+// and those of these too: one question about who refers to them all is cheaper
+// than one for each level.
+func (c *chain) look(level [2][]*chainNode, further bool) error {
 	var refs []causal.SpanRef
+	fresh := map[causal.SpanRef]*chainNode{}
 	for _, n := range slices.Concat(level[0], level[1]) {
 		if !n.looked {
 			n.looked = true
 			refs = append(refs, n.Ref)
+			fresh[n.Ref] = n
 		}
 	}
 	if len(refs) == 0 {
 		return c.ctx.Err()
 	}
-	fresh := make(map[causal.SpanRef]*chainNode, len(refs))
-	for _, ref := range refs {
-		fresh[ref] = c.nodes[ref]
+	all := refs
+	for len(refs) > 0 {
+		if err := c.read(refs, fresh); err != nil {
+			return err
+		}
+		if refs = nil; further && len(level[0]) > 0 && len(fresh) < maxAhead {
+			refs = c.parents(fresh)
+			all = append(all, refs...)
+		}
 	}
+	if err := c.referring(all, fresh); err != nil {
+		return err
+	}
+	for _, n := range fresh {
+		for i := range n.edges {
+			n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool { return !c.opts.accepts(&e) })
+		}
+	}
+	return nil
+}
+
+// maxAhead is from how many spans on a look goes no further ahead.
+const maxAhead = 64
+
+// parents adds to fresh the parents of what is in it, as far as they were not
+// looked at, and returns them.
+func (c *chain) parents(fresh map[causal.SpanRef]*chainNode) (refs []causal.SpanRef) {
+	for _, n := range fresh {
+		for i := range n.edges[0] {
+			e := &n.edges[0][i]
+			if e.Type != causal.ParentChild || !c.opts.accepts(e) || fresh[e.Cause] != nil || c.nodes[e.Cause] != nil || c.ahead[e.Cause] != nil {
+				continue
+			}
+			c.ahead[e.Cause] = &chainNode{Node: Node{Ref: e.Cause}, looked: true}
+			refs = append(refs, e.Cause)
+		}
+	}
+	for _, ref := range refs {
+		fresh[ref] = c.ahead[ref]
+	}
+	return refs
+}
+
+// read reads spans into their nodes.
+func (c *chain) read(refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode) error {
 	spans, err := c.src.Spans(c.ctx, refs)
 	if err != nil {
 		return err
@@ -180,14 +228,6 @@ func (c *chain) look(level [2][]*chainNode) error {
 			return err
 		}
 		note(fresh, t.edges)
-	}
-	if err := c.referring(refs, fresh); err != nil {
-		return err
-	}
-	for _, n := range fresh {
-		for i := range n.edges {
-			n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool { return !c.opts.accepts(&e) })
-		}
 	}
 	return nil
 }
