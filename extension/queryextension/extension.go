@@ -33,7 +33,6 @@ type queryExtension struct {
 	open     func(StorageConfig, *zap.Logger) (store.Store, error)
 	registry registry
 	streams  streams
-	state    *stateFile
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
@@ -52,7 +51,7 @@ var (
 )
 
 func newExtension(cfg *Config, set extension.Settings, open func(StorageConfig, *zap.Logger) (store.Store, error)) *queryExtension {
-	return &queryExtension{cfg: cfg, settings: set, open: open, state: newStateFile(cfg.Storage.Directory, set.Logger)}
+	return &queryExtension{cfg: cfg, settings: set, open: open}
 }
 
 // Start opens the store and serves the API.
@@ -144,9 +143,6 @@ func (e *queryExtension) Shutdown(ctx context.Context) error {
 	e.running.Wait()
 	if e.telemetry != nil {
 		e.telemetry.Shutdown()
-	}
-	if err := e.state.close(); err != nil {
-		errs = append(errs, fmt.Errorf("storage::directory: cannot close the state of components in %q: %w", e.state.path, err))
 	}
 	if e.store != nil {
 		if err := e.store.Close(ctx); err != nil {

@@ -26,8 +26,9 @@ type Config struct {
 	// MaxLinksPerSpan bounds the links of a span; those that it came with
 	// count and are never taken off.
 	MaxLinksPerSpan int `mapstructure:"max_links_per_span"`
-	// Storage is the extension in which what is unmatched survives a restart;
-	// nil means that it does not.
+	// Storage is the extension from which what is unmatched comes back after a
+	// restart: a hub, in whose store the spans end up, or a storage extension.
+	// nil means that it does not come back.
 	Storage *component.ID `mapstructure:"storage"`
 	// Rules are added to the built-in ones.
 	Rules []RuleConfig `mapstructure:"rules"`

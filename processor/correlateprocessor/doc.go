@@ -7,10 +7,12 @@
 // comes from a pool and goes back when the work is done; what panicked does
 // not go back.
 //
-// With a storage, what was observed is also kept in a journal (see journal and
-// chunk.go), which a goroutine of its own writes from Start to Shutdown; Start
-// observes again what it finds there. That is all of the state: the engine
-// itself is never written down.
+// What was observed can be observed again, and that is all of the state: the
+// engine itself is never written down. Where the storage is a hub, Start reads
+// the spans of the window from its store (rebuild.go, recollection.go), and
+// nothing else is written. Any other storage gets a journal of observations
+// (journal.go, chunk.go), which a goroutine of its own writes from Start to
+// Shutdown.
 package correlateprocessor
 
 //go:generate mdatagen metadata.yaml

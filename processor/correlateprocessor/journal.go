@@ -50,7 +50,6 @@ type journal struct {
 	ops    int // in kept
 	failed bool
 
-	ended    int64        // when what restore read last was observed
 	bytes    atomic.Int64 // kept, for status
 	troubles sparing
 	dropping sparing
@@ -250,7 +249,6 @@ func (j *journal) restore(ctx context.Context, observe func(batch []correlate.Ob
 			}
 		}
 		found.chunks++
-		j.ended = max(j.ended, min(c.newest, now.UnixNano()))
 		j.kept = append(j.kept, keptChunk{min(c.newest, now.UnixNano()), c.ops, len(value)})
 		j.ops += c.ops
 		j.bytes.Add(int64(len(value)))

@@ -28,10 +28,11 @@ func ref(n uint64) (r causal.SpanRef) {
 	return r
 }
 
-func testCounts(t *testing.T) *counts {
-	metrics, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
+func testCounts(t *testing.T) (*counts, *componenttest.Telemetry) {
+	telemetry := componenttest.NewTelemetry()
+	metrics, err := metadata.NewTelemetryBuilder(telemetry.NewTelemetrySettings())
 	require.NoError(t, err)
-	return &counts{metrics: metrics}
+	return &counts{metrics: metrics}, telemetry
 }
 
 // journalled is a journal, its storage and its log.
@@ -43,11 +44,13 @@ type journalled struct {
 	logs    *observer.ObservedLogs
 	cfg     *Config
 	counts  *counts
+	metrics *componenttest.Telemetry
 	began   time.Time
 }
 
 func newJournalled(t *testing.T) *journalled {
-	j := &journalled{t: t, memory: newMemory(), cfg: createDefaultConfig().(*Config), counts: testCounts(t), began: time.Now()}
+	j := &journalled{t: t, memory: newMemory(), cfg: createDefaultConfig().(*Config), began: time.Now()}
+	j.counts, j.metrics = testCounts(t)
 	return j
 }
 
@@ -211,7 +214,7 @@ func TestJournalWritesFullChunksAtOnce(t *testing.T) {
 		require.Contains(t, j.contents(), "j/0000000000000000 at 0s ops 0")
 		require.Equal(t, int64(len(j.memory.contents()[chunkKey(0)])), j.journal.bytes.Load())
 		require.NoError(t, j.journal.stop(t.Context()))
-		require.EqualValues(t, 1, j.counts.journal.flushes.Load(), "nothing was left to write")
+		require.EqualValues(t, 1, sum(t, j.metrics, "otelcol_scope_correlate_journal_flushes"), "nothing was left to write")
 		require.Equal(t, -1, j.memory.open)
 	})
 }
@@ -235,9 +238,9 @@ func TestJournalIsBoundedWhenTheStorageIsSlow(t *testing.T) {
 		j.memory.set(func() { j.memory.refuse = false })
 		time.Sleep(retryPause)
 		synctest.Wait()
-		require.EqualValues(t, 25, j.counts.journal.dropped.Load())
-		require.Positive(t, j.counts.journal.errors.Load())
-		require.LessOrEqual(t, j.counts.journal.errors.Load(), int64(5), "a try each second, however much comes")
+		require.EqualValues(t, 25, sum(t, j.metrics, "otelcol_scope_correlate_journal_dropped_chunks"))
+		require.Positive(t, sum(t, j.metrics, "otelcol_scope_correlate_journal_errors"))
+		require.LessOrEqual(t, sum(t, j.metrics, "otelcol_scope_correlate_journal_errors"), int64(5), "a try each second, however much comes")
 		require.Len(t, j.logs.FilterMessageSnippet("too slowly").All(), 1)
 		require.Len(t, j.logs.FilterMessageSnippet("does not take the journal").All(), 1)
 		require.NoError(t, j.journal.stop(t.Context()))

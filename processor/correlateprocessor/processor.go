@@ -30,7 +30,7 @@ type correlateProcessor struct {
 	writer   writer
 	works    sync.Pool // of *work
 
-	journal    atomic.Pointer[journal] // nil without a storage
+	journal    atomic.Pointer[journal] // nil without a storage, and where that is a hub
 	unregister func()
 }
 
@@ -76,8 +76,8 @@ func (*correlateProcessor) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: true}
 }
 
-// Start brings back what was remembered before, and begins to keep what is
-// remembered from now on, where a storage is configured.
+// Start brings back what was remembered before, where a storage is configured:
+// from the store, if it is a hub, else from the journal, which is kept on then.
 func (p *correlateProcessor) Start(ctx context.Context, host component.Host) error {
 	if p.cfg.Storage == nil {
 		return nil
@@ -86,27 +86,28 @@ func (p *correlateProcessor) Start(ctx context.Context, host component.Host) err
 	if !ok {
 		return fmt.Errorf("storage: no extension %q: is it listed under service.extensions?", p.cfg.Storage)
 	}
-	extension, ok := found.(storage.Extension)
-	if !ok {
-		return fmt.Errorf("storage: extension %q is no storage extension", p.cfg.Storage)
+	switch extension := found.(type) {
+	case hub.Hub:
+		if err := p.rebuild(ctx, extension.Store()); err != nil {
+			return fmt.Errorf("storage: extension %q: cannot rebuild what was remembered from its store: %w", p.cfg.Storage, err)
+		}
+		p.unregister = extension.RegisterStatus(p.settings.ID, p.status)
+		return nil
+	case storage.Extension:
+		client, err := extension.GetClient(ctx, component.KindProcessor, p.settings.ID, "")
+		if err != nil {
+			return fmt.Errorf("storage: extension %q: %w", p.cfg.Storage, err)
+		}
+		if err := p.restore(ctx, client); err != nil {
+			return errors.Join(fmt.Errorf("storage: extension %q: cannot read what was remembered: %w", p.cfg.Storage, err), client.Close(ctx))
+		}
+		return nil
 	}
-	client, err := extension.GetClient(ctx, component.KindProcessor, p.settings.ID, "")
-	if err != nil {
-		return fmt.Errorf("storage: extension %q: %w", p.cfg.Storage, err)
-	}
-	shared, _ := found.(hub.Hub)
-	if err := p.restore(ctx, client, shared); err != nil {
-		return errors.Join(fmt.Errorf("storage: extension %q: cannot read what was remembered: %w", p.cfg.Storage, err), client.Close(ctx))
-	}
-	if shared != nil {
-		p.unregister = shared.RegisterStatus(p.settings.ID, p.status)
-	}
-	return nil
+	return fmt.Errorf("storage: extension %q is neither a scope_query nor a storage extension", p.cfg.Storage)
 }
 
-// restore observes again what the journal holds and, where a hub shares its
-// store, what came after the journal's end.
-func (p *correlateProcessor) restore(ctx context.Context, client storage.Client, shared hub.Hub) error {
+// restore observes again what the journal holds, and begins to write it.
+func (p *correlateProcessor) restore(ctx context.Context, client storage.Client) error {
 	names := make([]string, len(p.rules))
 	for i, r := range p.rules {
 		names[i] = r.Name
@@ -118,17 +119,10 @@ func (p *correlateProcessor) restore(ctx context.Context, client storage.Client,
 	if err != nil {
 		return err
 	}
-	tail := 0
-	if shared != nil && found.chunks > 0 {
-		if tail, err = p.tail(ctx, shared.Store(), time.Unix(0, j.ended)); err != nil {
-			return err
-		}
-	}
 	j.start()
 	p.journal.Store(j)
 	p.settings.Logger.Info("What was remembered is back",
 		zap.Int("observations", found.observations), zap.Int("chunks", found.chunks), zap.Int("damaged_chunks", found.damaged),
-		zap.Int("from_store", tail),
 		zap.Duration("took", time.Since(begin)))
 	return nil
 }

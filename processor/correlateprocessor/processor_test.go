@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
@@ -21,19 +19,15 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/correlate"
-	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/hub/hubtest"
-	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/processor/correlateprocessor/internal/metadata"
 	"github.com/otelscope/otelscope/processor/correlateprocessor/internal/metadatatest"
 )
 
-func newLifecycleHost() component.Host { return hubtest.NewHost(newMemory()) }
+func newLifecycleHost() component.Host { return hubtest.NewHost(newHub()) }
 
 // message is one half of a message in a trace of its own.
 type message struct {
@@ -218,16 +212,16 @@ type stranger struct {
 
 func TestStorageMustBeThere(t *testing.T) {
 	cfg := ruled()
-	cfg.Storage = &hubtest.ID
+	cfg.Storage = &memoryID
 	p := create(t, cfg, consumertest.NewNop())
 	require.EqualError(t, p.Start(t.Context(), componenttest.NewNopHost()),
-		`storage: no extension "scope_query": is it listed under service.extensions?`)
-	require.EqualError(t, p.Start(t.Context(), hubtest.Host{hubtest.ID: stranger{}}),
-		`storage: extension "scope_query" is no storage extension`)
+		`storage: no extension "memory": is it listed under service.extensions?`)
+	require.EqualError(t, p.Start(t.Context(), hubtest.Host{memoryID: stranger{}}),
+		`storage: extension "memory" is neither a scope_query nor a storage extension`)
 
 	m := newMemory()
 	m.refuse = true
-	require.EqualError(t, p.Start(t.Context(), hubtest.NewHost(m)), `storage: extension "scope_query": the disk is full`)
+	require.EqualError(t, p.Start(t.Context(), hubtest.Host{memoryID: m}), `storage: extension "memory": the disk is full`)
 	require.NoError(t, p.Shutdown(t.Context()))
 }
 
@@ -242,124 +236,48 @@ func (u unreadable) GetClient(ctx context.Context, kind component.Kind, id compo
 
 func TestStateThatCannotBeRead(t *testing.T) {
 	cfg := ruled()
-	cfg.Storage = &hubtest.ID
+	cfg.Storage = &memoryID
 	p := create(t, cfg, consumertest.NewNop())
 	m := newMemory()
-	require.EqualError(t, p.Start(t.Context(), hubtest.NewHost(unreadable{m})),
-		`storage: extension "scope_query": cannot read what was remembered: the disk is full`)
+	require.EqualError(t, p.Start(t.Context(), hubtest.Host{memoryID: unreadable{m}}),
+		`storage: extension "memory": cannot read what was remembered: the disk is full`)
 	require.Zero(t, m.open, "the client is closed")
-	require.Empty(t, m.Status())
-	require.NoError(t, p.Shutdown(t.Context()))
-}
-
-func TestRemembersAcrossRestarts(t *testing.T) {
-	for name, end := range map[string]func(*testing.T, *correlateProcessor, *memory){
-		"after a shutdown": func(t *testing.T, p *correlateProcessor, _ *memory) {},
-		"after a kill": func(t *testing.T, p *correlateProcessor, m *memory) {
-			time.Sleep(flushInterval)
-			synctest.Wait()
-			m.set(func() { p.journal.Load().client.(*memoryClient).dead = true })
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				cfg := ruled()
-				cfg.Storage = &hubtest.ID
-				m := newMemory()
-				p := started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
-				require.Equal(t, []string{"Processor correlate "}, m.asked)
-				consume(t, p, sent(1, "a"), received(4, "b"), sent(5, "c"))
-				consume(t, p, received(6, "c"))
-				end(t, p, m)
-				require.NoError(t, p.Shutdown(t.Context()))
-				require.Zero(t, m.open)
-
-				p = started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
-				require.Equal(t, []string{"1 -> 2"}, links(consume(t, p, received(2, "a"))))
-				require.Equal(t, []string{"(3) -> 4"}, links(consume(t, p, sent(3, "b"))))
-				require.Equal(t, []string{"5 -> 6"}, links(consume(t, p, received(6, "c"))), "a retry across the restart")
-				require.NoError(t, p.Shutdown(t.Context()))
-
-				// With another rule before it, under the rule's name still.
-				cfg.Rules = append([]RuleConfig{ruleOf("another")}, cfg.Rules...)
-				p = started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
-				require.Equal(t, []string{"1 -> 7"}, links(consume(t, p, received(7, "a"))))
-				require.NoError(t, p.Shutdown(t.Context()))
-
-				// Without it, nothing is left of what it observed.
-				cfg.Rules = cfg.Rules[:1]
-				p = started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
-				require.Zero(t, p.engine.Stats().Live.Causes)
-				require.NoError(t, p.Shutdown(t.Context()))
-			})
-		})
-	}
-}
-
-// What the store took after the journal was last written is remembered too.
-func TestRemembersWhatIsOnlyStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg := ruled()
-		cfg.Storage = &hubtest.ID
-		m := newMemory()
-		p := started(t, cfg, storing{m}, hubtest.NewHost(m))
-		consume(t, p, sent(1, "old"))
-		time.Sleep(tailMargin + flushInterval)
-		consume(t, p, sent(2, "a"), received(3, "b"))
-		time.Sleep(flushInterval)
-		synctest.Wait()
-		consume(t, p, sent(4, "c"), sent(5, "d"))
-		consume(t, p, received(6, "c"))
-		m.set(func() { p.journal.Load().client.(*memoryClient).dead = true })
-		require.NoError(t, p.Shutdown(t.Context()))
-
-		core, logs := observer.New(zap.InfoLevel)
-		set := processortest.NewNopSettings(metadata.Type)
-		set.Logger = zap.New(core)
-		p = create(t, cfg, storing{m}, set)
-		require.NoError(t, p.Start(t.Context(), hubtest.NewHost(m)))
-		require.Equal(t, int64(5), logs.FilterMessage("What was remembered is back").All()[0].ContextMap()["from_store"], "not what is older")
-		require.Equal(t, []string{"5 -> 7", "1 -> 8"}, links(consume(t, p, received(7, "d"), received(8, "old"))))
-		require.Equal(t, []string{"(9) -> 3"}, links(consume(t, p, sent(9, "b"))))
-		require.Equal(t, []string{"4 -> 6"}, links(consume(t, p, received(6, "c"))), "a retry across the crash")
-		require.NoError(t, p.Shutdown(t.Context()))
-	})
-}
-
-// storing is a next consumer that stores into the hub's store.
-type storing struct{ hub hub.Hub }
-
-func (storing) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
-
-func (s storing) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	return s.hub.Store().Write(ctx, td)
-}
-
-func TestStoreThatCannotBeRead(t *testing.T) {
-	cfg := ruled()
-	cfg.Storage = &hubtest.ID
-	m := newMemory()
-	p := started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
-	consume(t, p, sent(1, "a"))
-	require.NoError(t, p.Shutdown(t.Context()))
-	require.NoError(t, m.Store().Close(t.Context()))
-	p = create(t, cfg, consumertest.NewNop())
-	require.ErrorIs(t, p.Start(t.Context(), hubtest.NewHost(m)), store.ErrClosed)
 	require.NoError(t, p.Shutdown(t.Context()))
 }
 
 func TestStatus(t *testing.T) {
 	cfg := ruled()
 	cfg.Storage = &hubtest.ID
-	m := newMemory()
-	p := started(t, cfg, consumertest.NewNop(), hubtest.NewHost(m))
+	h := newHub()
+	p := started(t, cfg, consumertest.NewNop(), hubtest.NewHost(h))
 	consume(t, p, sent(1, "a"), received(2, "a"))
-	figures := m.Status()[p.settings.ID]().(processorStatus)
+	figures := h.Status()[p.settings.ID]().(processorStatus)
 	require.Equal(t, map[string]int64{"invoice": 1}, figures.Edges)
 	require.Positive(t, figures.Memory.Entries)
 	require.Equal(t, 1_000_000, figures.MaxEntries)
 	require.NoError(t, p.Shutdown(t.Context()))
-	require.Empty(t, m.Status())
+	require.Empty(t, h.Status())
+}
+
+// sum adds up the points of a metric; 0 where there are none.
+func sum(t *testing.T, telemetry *componenttest.Telemetry, name string) (sum int64) {
+	got, err := telemetry.GetMetric(name)
+	if err != nil {
+		return 0
+	}
+	var points []metricdata.DataPoint[int64]
+	switch data := got.Data.(type) {
+	case metricdata.Sum[int64]:
+		points = data.DataPoints
+	case metricdata.Gauge[int64]:
+		points = data.DataPoints
+	default:
+		require.Fail(t, "unknown kind", name)
+	}
+	for _, point := range points {
+		sum += point.Value
+	}
+	return sum
 }
 
 func TestMetrics(t *testing.T) {
@@ -369,29 +287,15 @@ func TestMetrics(t *testing.T) {
 	broken := ruleOf("broken")
 	broken.Cause.When = `ParseJSON(name) == nil`
 	cfg.Rules = append(cfg.Rules, broken)
-	cfg.Storage = &hubtest.ID
+	cfg.Storage = &memoryID
 	p := create(t, cfg, consumertest.NewNop(), metadatatest.NewSettings(telemetry))
-	require.NoError(t, p.Start(t.Context(), hubtest.NewHost(newMemory())))
+	require.NoError(t, p.Start(t.Context(), hubtest.Host{memoryID: newMemory()}))
 
 	td := traces(sent(1, "a"), received(2, "a"), received(3, "a"))
 	td.ResourceSpans().At(2).ScopeSpans().At(0).Spans().At(0).Links().AppendEmpty()
 	require.NoError(t, p.ConsumeTraces(t.Context(), td))
 
-	sum := func(name string) (sum int64) {
-		got, err := telemetry.GetMetric(name)
-		require.NoError(t, err)
-		switch data := got.Data.(type) {
-		case metricdata.Sum[int64]:
-			for _, point := range data.DataPoints {
-				sum += point.Value
-			}
-		case metricdata.Gauge[int64]:
-			for _, point := range data.DataPoints {
-				sum += point.Value
-			}
-		}
-		return sum
-	}
+	sum := func(name string) int64 { return sum(t, telemetry, name) }
 	require.EqualValues(t, 2, sum("otelcol_scope_correlate_edges"))
 	require.EqualValues(t, 1, sum("otelcol_scope_correlate_dropped_links"))
 	require.EqualValues(t, 3, sum("otelcol_scope_correlate_condition_errors"))
@@ -413,9 +317,9 @@ func TestMetrics(t *testing.T) {
 // last.
 func TestManyWorkers(t *testing.T) {
 	cfg := ruled()
-	cfg.Storage = &hubtest.ID
+	cfg.Storage = &memoryID
 	next := new(consumertest.TracesSink)
-	p := started(t, cfg, next, hubtest.NewHost(newMemory()))
+	p := started(t, cfg, next, hubtest.Host{memoryID: newMemory()})
 	const workers, messages = 8, 100
 	var all sync.WaitGroup
 	for w := range workers {

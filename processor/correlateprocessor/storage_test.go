@@ -17,9 +17,10 @@ import (
 
 var errRefused = errors.New("the disk is full")
 
-// memory is a storage extension, and a hub, whose contents outlive its clients.
+// memory is a storage extension whose contents outlive its clients.
 type memory struct {
-	*hubtest.Hub
+	component.StartFunc
+	component.ShutdownFunc
 	mu     sync.Mutex
 	values map[string][]byte
 	refuse bool // all calls
@@ -29,9 +30,13 @@ type memory struct {
 
 var _ storage.Extension = (*memory)(nil)
 
-func newMemory() *memory {
-	return &memory{Hub: hubtest.NewHub(storetest.NewModel(time.Now)), values: map[string][]byte{}}
-}
+// memoryID is the id under which a memory is listed.
+var memoryID = component.MustNewID("memory")
+
+func newMemory() *memory { return &memory{values: map[string][]byte{}} }
+
+// newHub returns a hub with a store of its own.
+func newHub() *hubtest.Hub { return hubtest.NewHub(storetest.NewModel(time.Now)) }
 
 func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
 	m.mu.Lock()

@@ -21,7 +21,6 @@ type counts struct {
 
 	dropped         atomic.Int64
 	conditionErrors atomic.Int64
-	journal         struct{ flushes, errors, dropped atomic.Int64 }
 }
 
 type ruleCounts struct {
@@ -67,18 +66,15 @@ func (c *counts) conditionFailed(rule string) {
 }
 
 func (c *counts) journalFlushed(bytes int) {
-	c.journal.flushes.Add(1)
 	c.metrics.ScopeCorrelateJournalFlushes.Add(context.Background(), 1)
 	c.metrics.ScopeCorrelateJournalWritten.Add(context.Background(), int64(bytes))
 }
 
 func (c *counts) journalFailed() {
-	c.journal.errors.Add(1)
 	c.metrics.ScopeCorrelateJournalErrors.Add(context.Background(), 1)
 }
 
 func (c *counts) journalDropped(chunks int) {
-	c.journal.dropped.Add(int64(chunks))
 	c.metrics.ScopeCorrelateJournalDroppedChunks.Add(context.Background(), int64(chunks))
 }
 
@@ -122,14 +118,6 @@ type processorStatus struct {
 	Edges           map[string]int64 `json:"edges"` // by rule
 	DroppedLinks    int64            `json:"dropped_links"`
 	ConditionErrors int64            `json:"condition_errors"`
-	Journal         journalStatus    `json:"journal"`
-}
-
-type journalStatus struct {
-	Bytes         int64 `json:"bytes"`
-	Flushes       int64 `json:"flushes"`
-	Errors        int64 `json:"errors"`
-	DroppedChunks int64 `json:"dropped_chunks"`
 }
 
 func (p *correlateProcessor) status() any {
@@ -139,15 +127,9 @@ func (p *correlateProcessor) status() any {
 		Edges:           make(map[string]int64, len(p.rules)),
 		DroppedLinks:    p.counts.dropped.Load(),
 		ConditionErrors: p.counts.conditionErrors.Load(),
-		Journal: journalStatus{
-			Flushes: p.counts.journal.flushes.Load(), Errors: p.counts.journal.errors.Load(), DroppedChunks: p.counts.journal.dropped.Load(),
-		},
 	}
 	for i, r := range p.rules {
 		s.Edges[r.Name] += p.counts.rules[i].found.Load()
-	}
-	if j := p.journal.Load(); j != nil {
-		s.Journal.Bytes = j.bytes.Load()
 	}
 	return s
 }
