@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func short(t *testing.T, args ...string) options {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	o, err := parse(append([]string{"-binary", self, "-dir", t.TempDir(), "-out", t.TempDir(), "-pairs", "2", "-warm", "100ms", "-steady", "300ms", "-samples", "40"}, args...))
+	o, err := parse(append([]string{"-binary", self, "-dir", t.TempDir(), "-out", t.TempDir(), "-pairs", "2", "-warm", "100ms", "-steady", "300ms", "-samples", "40", "-spans", "10000"}, args...))
 	require.NoError(t, err)
 	return o
 }
@@ -42,6 +42,9 @@ func TestWholeRun(t *testing.T) {
 		require.Positive(t, m.Seconds, m.Server)
 		require.Positive(t, m.PeakRSSMB, m.Server)
 	}
+	require.Len(t, r.CorrelateSpans, 2)
+	require.Len(t, r.CorrelateEvents, 2)
+	require.Positive(t, r.Causal.Chain.P99ms)
 	require.Positive(t, r.Lookups.Checked)
 	require.Zero(t, r.Lookups.Lost)
 	text, err := os.ReadFile(filepath.Join(o.out, "bench.md"))

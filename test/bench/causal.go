@@ -32,7 +32,6 @@ type latency struct {
 }
 
 const (
-	causalSpans = 1_000_000
 	bodyEvents  = 2000
 	chains      = 20
 	chainNodes  = 1000 // spans of one chain, one after the other
@@ -49,13 +48,9 @@ type asked struct {
 // causalQueries stores a million spans of a shop with long chains between
 // them, and asks what led to what.
 func causalQueries(ctx context.Context, o options, r *results) error {
-	spans := causalSpans
-	if o.quick {
-		spans /= 10
-	}
-	fmt.Printf("causal: storing %d spans …\n", spans)
+	fmt.Printf("causal: storing %d spans …\n", o.stored)
 	return o.with(ctx, true, func(s *server) error {
-		known, err := o.store(ctx, s, spans)
+		known, err := o.store(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -73,9 +68,9 @@ func causalQueries(ctx context.Context, o options, r *results) error {
 			path  func(id string) string
 			least int // spans in the answer
 		}{
-			{"direct causes", known.effects, 5000, &c.Cause, func(id string) string { return collector.EventPath(id) + "/chain?direction=causes&depth=1" }, 2},
-			{"group", known.groups, 1000, &c.Group, func(id string) string { return "/api/v1/correlations/" + id + "?limit=1000" }, 10},
-			{"chain of 1,000", known.ends, 200, &c.Chain, func(id string) string {
+			{"direct causes", known.effects, min(5000, o.stored/100), &c.Cause, func(id string) string { return collector.EventPath(id) + "/chain?direction=causes&depth=1" }, 2},
+			{"group", known.groups, min(1000, o.stored/500), &c.Group, func(id string) string { return "/api/v1/correlations/" + id + "?limit=1000" }, 10},
+			{"chain of 1,000", known.ends, min(200, o.stored/2000), &c.Chain, func(id string) string {
 				return collector.EventPath(id) + "/chain?direction=causes&depth=1000&limit=" + strconv.Itoa(chainNodes)
 			}, chainNodes},
 		} {
@@ -108,9 +103,9 @@ func (o options) ask(ctx context.Context, s *server, ids []string, n int, path f
 	return latency{counts.Total(), ms(counts.Quantile(0.5)), ms(counts.Quantile(0.99)), ms(counts.Quantile(1))}, nil
 }
 
-// store sends the shop until about n spans are stored, and lets the long
+// store sends the shop until at least o.stored are stored, and lets the long
 // chains grow all the while, so that their spans lie far from each other.
-func (o options) store(ctx context.Context, s *server, n int) (asked, error) {
+func (o options) store(ctx context.Context, s *server) (asked, error) {
 	config := workload.DefaultConfig()
 	config.Seed, config.Start, config.OrdersPerSecond = o.seed, time.Now(), 1000
 	shop, err := workload.New(config)
@@ -123,16 +118,18 @@ func (o options) store(ctx context.Context, s *server, n int) (asked, error) {
 	groups := map[string]bool{}
 	var body bytes.Buffer
 	links := 0
-	for sent := 0; sent < n; {
+	for spans := 0; spans < o.stored; {
 		body.Reset()
 		for range bodyEvents {
 			step, _ := shop.Next()
 			known.note(&step, groups)
+			if step.Span == step.Event.ID { // a return has none
+				spans++
+			}
 			body.Write(step.Event.AppendJSON(nil))
 			body.WriteByte('\n')
 		}
-		sent += bodyEvents
-		for ; links < chainNodes/2*sent/n; links++ {
+		for ; links < min(chainNodes/2, chainNodes/2*spans/o.stored); links++ {
 			for c := range chains {
 				appendLink(&body, c, links)
 			}
@@ -141,7 +138,7 @@ func (o options) store(ctx context.Context, s *server, n int) (asked, error) {
 			return known, err
 		}
 	}
-	known.groups = known.groups[:len(known.groups)*9/10] // the last orders are not over
+	known.groups = known.groups[:len(known.groups)/2] // later orders may not be over
 	for c := range chains {
 		known.ends = append(known.ends, linkID(c, chainNodes/2-1, "s"))
 	}

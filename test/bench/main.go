@@ -29,6 +29,7 @@ type options struct {
 	quick                    bool
 	only                     []string
 	pairs, samples           int
+	stored                   int
 	warm, steady             time.Duration
 	gogc, memlimit           string
 	profile                  string
@@ -50,6 +51,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&only, "only", "", "parts to measure, with commas between: "+strings.Join(parts, ","))
 	fs.IntVar(&o.pairs, "pairs", 3, "how often plain and whole pipeline take turns")
 	fs.IntVar(&o.samples, "samples", 2000, "lookups of what was acknowledged, after each load")
+	fs.IntVar(&o.stored, "spans", 1_000_000, "how many are stored when causes are asked for, at least 10,000")
 	fs.DurationVar(&o.warm, "warm", 5*time.Second, "load before a measurement begins")
 	fs.DurationVar(&o.steady, "steady", 20*time.Second, "how long a measurement takes")
 	fs.StringVar(&o.gogc, "gogc", "100", "GOGC of every server")
@@ -68,7 +70,10 @@ func parse(args []string) (options, error) {
 		}
 	}
 	if o.quick {
-		o.pairs, o.warm, o.steady = 1, 2*time.Second, 5*time.Second
+		o.pairs, o.stored, o.warm, o.steady = 1, o.stored/10, 2*time.Second, 5*time.Second
+	}
+	if o.stored < 10_000 {
+		return o, fmt.Errorf("-spans: %d must be at least 10000", o.stored)
 	}
 	if o.pairs < 1 {
 		return o, fmt.Errorf("-pairs: %d must be at least 1", o.pairs)

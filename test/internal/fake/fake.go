@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,6 +222,12 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		fmt.Fprintf(w, `{"accepted":%d,"rejected":[]}`, bytes.Count(raw, []byte("\n")))
+	case last == "chain", strings.HasPrefix(r.URL.Path, "/api/v1/correlations/"):
+		nodes := 2
+		if n, err := strconv.Atoi(r.URL.Query().Get("limit")); err == nil {
+			nodes = n
+		}
+		fmt.Fprintf(w, `{"nodes":[{}%s]}`, strings.Repeat(",{}", nodes-1))
 	case strings.HasPrefix(r.URL.Path, "/api/v1/events/"):
 		f.mu.Lock()
 		defer f.mu.Unlock()
