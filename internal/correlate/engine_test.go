@@ -139,7 +139,7 @@ func BenchmarkObserve(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	live := float64(e.entries.Load())
-	batch := numbered(at, 500)
+	var batch []Observation
 	b.ReportAllocs()
 	b.ResetTimer()
 	observations := 0
