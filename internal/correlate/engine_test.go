@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"github.com/otelscope/otelscope/internal/causal"
 )
@@ -154,4 +156,56 @@ func BenchmarkObserve(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(observations), "ns/observation")
 	b.ReportMetric(live, "entries")
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/live, "heap-B/entry")
+}
+
+// A claim of several keys may have lost the first of its entries when it finds
+// its cause; so may a page of the ring.
+func TestClaimThatIsPartlyForgotten(t *testing.T) {
+	for lead := range 2 * pageSize {
+		c := testConfig()
+		c.Window = time.Second
+		b := newBench(c)
+		for i := range lead {
+			b.observe(t, 0, fmt.Sprintf("f%d: offer x%d", i, i))
+		}
+		b.observe(t, 0, "r: claim id a b k")
+		// All but the last of its entries grow too old.
+		s := b.shards[0]
+		for _, one := range b.shards {
+			if n := one.find(kindClaim, key("k")); n != 0 {
+				s = one
+			}
+		}
+		for s.ring.first != s.find(kindClaim, key("k")) {
+			if s.ring.at(s.ring.first).kind != kindDead {
+				s.evict(s.ring.first, true)
+			}
+			s.ring.pop()
+		}
+		require.Equal(t, "s -> r id 1.00\n", b.observe(t, 0, "s: offer k"))
+	}
+}
+
+// What the words of a shard say is there as long as an entry refers to it.
+func TestWordsAreKept(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := testConfig()
+		c.MaxEntries = rapid.IntRange(100, 400).Draw(t, "entries")
+		b := newBench(c)
+		for i := range 300 {
+			group := strings.Repeat("g", rapid.IntRange(1, 900).Draw(t, "length")) + fmt.Sprint(i)
+			b.observe(t, 0,
+				fmt.Sprintf("c%d/s root correlation=%s: offer m%d", i, group, i),
+				fmt.Sprintf("x%d process=p at=%d clock=n correlation=own-%s: died child%d", i, 2*i+1, group, i),
+				fmt.Sprintf("w%d process=q at=%d clock=n: spawned child%d role%d", i, 2*i, i, i%3))
+			b.observe(t, 0, fmt.Sprintf("e%d/r root: claim id m%d", i, i))
+			for _, s := range b.shards {
+				for n := s.ring.first; n != s.ring.next; n++ {
+					if e := s.ring.at(n); e.kind != kindDead && e.correlation != 0 {
+						require.Contains(t, string(s.words.get(e.correlation)), "g")
+					}
+				}
+			}
+		}
+	})
 }

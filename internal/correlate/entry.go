@@ -138,9 +138,6 @@ func (r *ring) at(n number) *entry {
 	return &r.pages[i>>pageBits][i&(pageSize-1)]
 }
 
-// upcoming is the number that the next entry will have.
-func (r *ring) upcoming() number { return max(r.next, 1) }
-
 // push makes room for the next entry. Numbers wrap after 2^32; number 0, which
 // means none, is given to a dead entry.
 func (r *ring) push() (number, *entry) {

@@ -74,11 +74,12 @@ func (l *look) serves(s *shard, me, n number) bool {
 	return true
 }
 
-// withdraw removes a claim under all its keys.
+// withdraw removes a claim under all its keys, of which the first may have left
+// the ring.
 func (s *shard) withdraw(n number) {
 	f := s.ring.at(n).flags
 	for m := n - f.place(); m != n+f.after()+1; m++ {
-		if s.ring.at(m).kind == kindClaim {
+		if s.ring.holds(m) && s.ring.at(m).kind == kindClaim {
 			s.remove(m)
 		}
 	}

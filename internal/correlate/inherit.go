@@ -85,13 +85,21 @@ func (m *meeting) meet(o *Observation, c *carried) (own string) {
 		}
 	}
 	if o.Root && t.correlation == 0 {
-		t.correlation = s.word(o.Correlation, n)
+		s.groups(n, o.Correlation)
 	}
 	if o.Correlation != "" && string(s.words.get(t.correlation)) != o.Correlation {
 		own = o.Correlation
 	}
 	m.last, m.fresh, m.own = o, c.fresh, own
 	return own
+}
+
+// groups gives the trace of entry n its correlation id.
+func (s *shard) groups(n number, correlation string) {
+	t := s.ring.at(n)
+	if t.correlation = s.word(correlation); t.correlation != 0 {
+		s.words.refer(t.correlation, n)
+	}
 }
 
 // settle lets the trace that begins with span i inherit from what caused it.
@@ -126,7 +134,7 @@ func (e *Engine) settle(batch []Observation, i int, now tick, out *Result) {
 	}
 	t := s.ring.at(n)
 	if t.correlation == 0 {
-		t.correlation = s.word(correlation, n)
+		s.groups(n, correlation)
 	}
 	if c.fresh && t.flags&flagSampled == 0 {
 		t.aux, t.start = from.randomness, from.began

@@ -37,6 +37,9 @@ func (s *shard) insert(key uint64, e entry) number {
 		newest.newer = n
 	}
 	*place = e
+	if e.correlation != 0 {
+		s.words.refer(e.correlation, n)
+	}
 	s.live.add(e.kind, 1)
 	s.engine.entries.Add(1)
 	return n
@@ -160,17 +163,17 @@ func (e *Engine) precedes(rule uint16, cause *entry, start int64, clock uint32) 
 func (l *look) entry(s *shard, k kind, rule uint16) entry {
 	return entry{
 		kind: k, ref: l.o.Span, start: l.o.Start, clock: l.o.Clock, arrived: l.now, rule: rule,
-		correlation: s.word(l.own, s.ring.upcoming()),
+		correlation: s.word(l.own),
 	}
 }
 
-// word keeps a correlation id for the entry n.
-func (s *shard) word(text string, n number) uint32 {
+// word keeps a correlation id.
+func (s *shard) word(text string) uint32 {
 	if text == "" {
 		return 0
 	}
 	before := s.words.size()
-	at := s.words.add(text, n)
+	at := s.words.add(text)
 	s.engine.textBytes.Add(s.words.size() - before)
 	return at
 }

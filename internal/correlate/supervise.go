@@ -36,7 +36,7 @@ func (l *look) spawned(op *Op) {
 	if n := s.find(kindDiedEarly, child); n != 0 {
 		// It died before its spawn was seen; the next spawn may answer that.
 		d := *s.ring.at(n)
-		d.correlation = s.word(string(s.words.get(d.correlation)), s.ring.upcoming())
+		d.correlation = s.word(string(s.words.get(d.correlation)))
 		s.remove(n)
 		s.dies(at, role, d)
 	}

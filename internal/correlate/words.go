@@ -20,9 +20,9 @@ type wordBytes struct {
 	bytes [wordPage]byte
 }
 
-// add keeps s for the entry n and returns where it is. What is too long is not
-// kept.
-func (w *words) add(s string, n number) uint32 {
+// add keeps s and returns where it is. What is too long is not kept. An entry
+// must refer to it before anything leaves the ring.
+func (w *words) add(s string) uint32 {
 	if s == "" || len(s) > maxWord {
 		return 0
 	}
@@ -32,7 +32,7 @@ func (w *words) add(s string, n number) uint32 {
 		if w.spare = nil; p == nil {
 			p = new(wordBytes)
 		}
-		p.used = 1 // so that no word is at 0
+		p.used, p.last = 1, 0 // no word is at 0
 		w.pages = append(w.pages, p)
 		last++
 	}
@@ -40,10 +40,20 @@ func (w *words) add(s string, n number) uint32 {
 	at := p.used
 	p.bytes[at], p.bytes[at+1] = byte(len(s)), byte(len(s)>>8)
 	copy(p.bytes[at+2:], s)
-	if p.used += 2 + len(s); at == 1 || int32(n-p.last) > 0 {
+	p.used += 2 + len(s)
+	return (w.first+uint32(last))*wordPage + uint32(at)
+}
+
+// refer notes that the entry n, which is in the ring, refers to a place.
+func (w *words) refer(at uint32, n number) {
+	if p := w.page(at); p.last == 0 || int32(n-p.last) > 0 {
 		p.last = n
 	}
-	return (w.first+uint32(last))*wordPage + uint32(at)
+}
+
+func (w *words) page(at uint32) *wordBytes {
+	const pages = 1 << 32 / wordPage // that a place can tell apart
+	return w.pages[(at/wordPage-w.first)%pages]
 }
 
 // get returns the word at a place, in the page's memory: valid until the shard
@@ -52,8 +62,7 @@ func (w *words) get(at uint32) []byte {
 	if at == 0 {
 		return nil
 	}
-	const pages = 1 << 32 / wordPage // that a place can tell apart
-	p, i := w.pages[(at/wordPage-w.first)%pages], at%wordPage
+	p, i := w.page(at), at%wordPage
 	n := int(p.bytes[i]) | int(p.bytes[i+1])<<8
 	return p.bytes[int(i)+2:][:n]
 }
