@@ -213,3 +213,41 @@ func TestSupervisionInAnyOrder(t *testing.T) {
 		require.Equal(t, want, found)
 	})
 }
+
+// Whatever is forgotten in between, nothing fails, and entries are accounted
+// for.
+func TestForgettingDoesNoHarm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := testConfig()
+		c.MaxEntries = rapid.IntRange(1, 60).Draw(t, "entries")
+		c.Window = seconds(rapid.Float64Range(0.02, 1).Draw(t, "window"))
+		e := New(c)
+		start := number(0) - number(rapid.IntRange(0, 40).Draw(t, "before the numbers wrap"))
+		for _, s := range e.shards {
+			s.ring.base, s.ring.first, s.ring.next = start, start, start
+		}
+		var out Result
+		now := epoch
+		for range rapid.IntRange(1, 8).Draw(t, "rounds") {
+			all, _ := parseAll(t, anything(t))
+			for i := range all {
+				all[i].Root = i%3 == 0
+				all[i].Correlation = strings.Repeat("c", i*20%1100)
+			}
+			for _, batch := range split(t, all) {
+				now += int64(seconds(rapid.Float64Range(0, 0.1).Draw(t, "pause")))
+				e.Observe(batch, now, &out)
+			}
+		}
+		var live int64
+		for _, s := range e.shards {
+			for n := s.ring.first; n != s.ring.next; n++ {
+				if s.ring.at(n).kind != kindDead {
+					live++
+				}
+			}
+		}
+		l := e.Stats().Live
+		require.Equal(t, live, l.Causes+l.Effects+l.Traces+l.Edges+l.Orders)
+	})
+}
