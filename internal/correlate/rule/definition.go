@@ -57,8 +57,12 @@ type End struct {
 // goroutines.
 type Condition func(ptrace.ResourceSpans, ptrace.ScopeSpans, ptrace.Span) bool
 
-// linkRule is the name under which links that came with spans are known.
-const linkRule = "link"
+// What spans tell without a rule is known under these names: links that came
+// with them, and parents.
+const (
+	linkRule   = "link"
+	parentRule = "parent"
+)
 
 // linked are the types of edges that rules find: the parent of a span is said
 // by the span itself.

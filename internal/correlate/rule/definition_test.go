@@ -18,6 +18,7 @@ func TestBadDefinitions(t *testing.T) {
 		`rule "messaging_id": name: "messaging_id" is not allowed: must be another name: it is that of a built-in rule`:       func(d *Definition) { d.Name = "messaging_id" },
 		`rule "spawn": name: "spawn" is not allowed: must be another name: it is that of a built-in rule`:                     func(d *Definition) { d.Name = "spawn" },
 		`rule "link": name: "link" is not allowed: must be another name: it is that of links that came with spans`:            func(d *Definition) { d.Name = "link" },
+		`rule "parent": name: "parent" is not allowed: must be another name: it is that of parents`:                           func(d *Definition) { d.Name = "parent" },
 		`rule "mine": type: "x" is not allowed: must be one of message_flow state_transition error_propagation process_spawn`: func(d *Definition) { d.Type = "x" },
 		`rule "mine": type: "parent_child" is not allowed`:                                                                    func(d *Definition) { d.Type = causal.ParentChild },
 		`rule "mine": cause::when: " " is not allowed: must be an OTTL condition`:                                             func(d *Definition) { d.Cause.When = " " },

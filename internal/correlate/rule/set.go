@@ -52,7 +52,7 @@ type keyElement struct {
 // each rule, key and value that is wrong.
 func Compile(builtin []causal.Type, user []Definition, window time.Duration) (*Set, error) {
 	s := &Set{names: names{slots: map[string]int{}}, slots: fixedSlots}
-	taken := map[string]string{linkRule: "links that came with spans"}
+	taken := map[string]string{linkRule: "links that came with spans", parentRule: "parents"}
 	var p problems
 	s.native = s.addNatives(builtin, taken)
 	for _, d := range builtinForms() {
