@@ -4,7 +4,12 @@
 // package may import it.
 package causal
 
-import "go.opentelemetry.io/collector/pdata/pcommon"
+import (
+	"bytes"
+	"cmp"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
 
 // Type is one of the kinds of causal relation; its text form stands in
 // scope.link.type.
@@ -43,6 +48,11 @@ type SpanRef struct {
 
 // IsZero reports whether r names no span: a span needs both ids.
 func (r SpanRef) IsZero() bool { return r.TraceID.IsEmpty() || r.SpanID.IsEmpty() }
+
+// Compare orders by trace id, then by span id.
+func (r SpanRef) Compare(o SpanRef) int {
+	return cmp.Or(bytes.Compare(r.TraceID[:], o.TraceID[:]), bytes.Compare(r.SpanID[:], o.SpanID[:]))
+}
 
 // Edge is one causal relation, from cause to effect. Which of the two spans
 // carried the link is not part of it.

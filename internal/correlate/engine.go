@@ -99,15 +99,8 @@ func sortFound(edges []found) {
 		case a.Rule != b.Rule:
 			return int(a.Rule) - int(b.Rule)
 		}
-		return compareRefs(a.Other, b.Other)
+		return a.Other.Compare(b.Other)
 	})
-}
-
-func compareRefs(a, b causal.SpanRef) int {
-	if c := slices.Compare(a.TraceID[:], b.TraceID[:]); c != 0 {
-		return c
-	}
-	return slices.Compare(a.SpanID[:], b.SpanID[:])
 }
 
 // refHash hashes which span it is.

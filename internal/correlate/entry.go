@@ -39,7 +39,7 @@ const (
 	kindAnswered               // an offer has its effect in a process
 	kindSpawned                // a child and who started it
 	kindShared                 // a role of which several live at once
-	kindChild                  // a child that lives, in its role
+	kindChild                  // a child in its role, alive or lately dead
 	kindDied                   // a death that no spawn answered
 	kindDiedEarly              // a death of a child whose spawn is not known
 	kindTrace                  // a trace

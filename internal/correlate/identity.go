@@ -66,8 +66,6 @@ func (l *look) serves(s *shard, me, n number) bool {
 		}
 		s.insert(answered, entry{kind: kindAnswered, arrived: l.now})
 	}
-	// The entries may have moved: no pointer outlives an insert.
-	mine, c = s.ring.at(me), s.ring.at(n)
 	mine.flags |= flagMatched
 	l.add(c.rule, rule.Confidence, c.ref, false, "")
 	s.withdraw(n)

@@ -46,6 +46,12 @@ func (e *Engine) inherit(batch []Observation, now tick, out *Result) {
 
 func traceHash(id pcommon.TraceID) uint64 { return xxh3.Hash(id[:]) }
 
+// lockTrace returns the shard of a trace, locked, and its entry, 0 for none.
+func (e *Engine) lockTrace(hash uint64, now tick) (*shard, number) {
+	s := e.lock(hash, now)
+	return s, s.find(kindTrace, hash)
+}
+
 // meeting makes sure that the traces of a batch have entries. It remembers the
 // last span, since spans of one trace mostly come together.
 type meeting struct {
@@ -67,11 +73,10 @@ func (m *meeting) meet(o *Observation, c *carried) (own string) {
 		return m.own
 	}
 	h := traceHash(o.Span.TraceID)
-	s := m.e.lock(h, m.now)
+	s, n := m.e.lockTrace(h, m.now)
 	defer s.mu.Unlock()
 	var batch pcommon.SpanID
 	binary.LittleEndian.PutUint64(batch[:], m.number)
-	n := s.find(kindTrace, h)
 	if n == 0 {
 		t := entry{kind: kindTrace, ref: causal.SpanRef{TraceID: o.Span.TraceID, SpanID: batch}, aux: o.Randomness, start: int64(m.now), arrived: m.now}
 		n = s.insert(h, t)
@@ -125,10 +130,8 @@ func (e *Engine) settle(batch []Observation, i int, now tick, out *Result) {
 	if correlation == "" {
 		correlation = from.correlation
 	}
-	h := traceHash(o.Span.TraceID)
-	s := e.lock(h, now)
+	s, n := e.lockTrace(traceHash(o.Span.TraceID), now)
 	defer s.mu.Unlock()
-	n := s.find(kindTrace, h)
 	if n == 0 {
 		return
 	}
@@ -176,10 +179,8 @@ func (e *Engine) causeOf(batch []Observation, out *Result, i int) (cause causal.
 // grouped says whether the span's trace has a group already. Where spans of a
 // trace have gone before, that is all it can still inherit.
 func (e *Engine) grouped(o *Observation, now tick) bool {
-	h := traceHash(o.Span.TraceID)
-	s := e.lock(h, now)
+	s, n := e.lockTrace(traceHash(o.Span.TraceID), now)
 	defer s.mu.Unlock()
-	n := s.find(kindTrace, h)
 	return n == 0 || s.ring.at(n).correlation != 0
 }
 
@@ -218,10 +219,8 @@ type legacy struct {
 // bequeath returns what a trace hands down to one more effect; ok is false
 // when it is not known, too old, or has handed down enough.
 func (e *Engine) bequeath(id pcommon.TraceID, now tick) (legacy, bool) {
-	h := traceHash(id)
-	s := e.lock(h, now)
+	s, n := e.lockTrace(traceHash(id), now)
 	defer s.mu.Unlock()
-	n := s.find(kindTrace, h)
 	if n == 0 {
 		return legacy{}, false
 	}
@@ -235,10 +234,8 @@ func (e *Engine) bequeath(id pcommon.TraceID, now tick) (legacy, bool) {
 
 // inherited returns what spans of a trace take over from it.
 func (e *Engine) inherited(id pcommon.TraceID, now tick) (in Inherited) {
-	h := traceHash(id)
-	s := e.lock(h, now)
+	s, n := e.lockTrace(traceHash(id), now)
 	defer s.mu.Unlock()
-	n := s.find(kindTrace, h)
 	if n == 0 {
 		return in
 	}

@@ -1,6 +1,10 @@
 package correlate
 
-import "github.com/otelscope/otelscope/internal/causal"
+import (
+	"math"
+
+	"github.com/otelscope/otelscope/internal/causal"
+)
 
 // look is the work on one observation.
 type look struct {
@@ -99,7 +103,7 @@ func (l *look) recall() (seen flags) {
 		seen |= m.flags & (flagSeenOpen | flagSeenComplete)
 		if !m.ref.IsZero() {
 			l.out.found = append(l.out.found, found{
-				Found: Found{Rule: m.rule, Confidence: confidenceOf(m.aux), Other: m.ref, OtherIsCause: m.flags&flagOtherIsCause != 0},
+				Found: Found{Rule: m.rule, Confidence: math.Float64frombits(m.aux), Other: m.ref, OtherIsCause: m.flags&flagOtherIsCause != 0},
 			})
 		}
 	}
@@ -123,7 +127,7 @@ func (l *look) remember(mark bool, replayed int) {
 	}
 	for i := range fresh {
 		f := &fresh[i]
-		m.ref, m.rule, m.aux = f.Other, f.Rule, confidenceBits(f.Confidence)
+		m.ref, m.rule, m.aux = f.Other, f.Rule, math.Float64bits(f.Confidence)
 		m.flags &^= flagOtherIsCause
 		if f.OtherIsCause {
 			m.flags |= flagOtherIsCause
@@ -157,3 +161,5 @@ func (l *look) add(rule uint16, confidence float64, other causal.SpanRef, otherI
 	}
 	l.out.found = append(l.out.found, f)
 }
+
+func (l *look) confidence(rule uint16) float64 { return l.e.config.Rules[rule].Confidence }

@@ -1,7 +1,5 @@
 package correlate
 
-import "math"
-
 // mailbox is what is not clear in one process's mailbox: of so many messages
 // that lie in doubt, some are handled, but not which ones. When all are, they
 // leave.
@@ -93,8 +91,3 @@ func (s *shard) clearBox(key uint64) {
 		n = next
 	}
 }
-
-func confidenceBits(c float64) uint64  { return math.Float64bits(c) }
-func confidenceOf(bits uint64) float64 { return math.Float64frombits(bits) }
-
-func (l *look) confidence(rule uint16) float64 { return l.e.config.Rules[rule].Confidence }

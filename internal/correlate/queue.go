@@ -1,6 +1,9 @@
 package correlate
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Of equal messages that one sender sent to one receiver the k-th that is
 // received is the k-th that was sent. A queue is what is outstanding under one
@@ -90,7 +93,7 @@ func (l *look) nextIn(s *shard, key, sender uint64, began exit) (best number, se
 		case differ(sender, m.aux), m.same(l.o.Span):
 		case m.clock != 0 && m.clock == l.o.Clock && m.start > l.o.Start:
 		default:
-			if !contains(known[:senders], m.aux) {
+			if !slices.Contains(known[:senders], m.aux) {
 				known[senders] = m.aux
 				senders++
 			}
@@ -101,15 +104,6 @@ func (l *look) nextIn(s *shard, key, sender uint64, began exit) (best number, se
 		n = next
 	}
 	return best, senders
-}
-
-func contains(list []uint64, v uint64) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 // queue returns what is known of a queue, of whose senders sender is one.
@@ -179,8 +173,9 @@ func (s *shard) certainty(p pairing) float64 {
 // was lost stays, and all that follow are one behind.
 const longBacklog = 16
 
-// A queue's rule counts the messages since it was empty. Its start is the shortest time that a message took, in nanoseconds,
-// and its clock how much longer the longest took, in microseconds.
+// A queue's rule counts the messages since it was empty. Its start is the
+// shortest time that a message took, in nanoseconds, and its clock how much
+// longer the longest took, in microseconds.
 
 // leastSlack is how far from what it learned a queue lets a time be at least.
 const leastSlack = 20_000_000 // nanoseconds

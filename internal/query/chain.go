@@ -129,7 +129,7 @@ func (c *chain) beyond(s side, level []*chainNode) []causal.SpanRef {
 
 // admit makes the refs nodes of a side, as far as the limit lets them.
 func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
-	slices.SortFunc(refs, compareRefs)
+	slices.SortFunc(refs, causal.SpanRef.Compare)
 	var level []*chainNode
 	for _, ref := range slices.Compact(refs) {
 		n := c.nodes[ref]

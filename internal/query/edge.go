@@ -1,7 +1,6 @@
 package query
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -221,8 +220,8 @@ func sameEdge(a, b causal.Edge) bool {
 
 func compareEdges(a, b causal.Edge) int {
 	return cmp.Or(
-		compareRefs(a.Cause, b.Cause),
-		compareRefs(a.Effect, b.Effect),
+		a.Cause.Compare(b.Cause),
+		a.Effect.Compare(b.Effect),
 		cmp.Compare(slices.Index(allTypes, a.Type), slices.Index(allTypes, b.Type)),
 		compareBool(a.Rule == RuleLink, b.Rule == RuleLink),
 		cmp.Compare(b.Confidence, a.Confidence),
@@ -239,13 +238,6 @@ func compareBool(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-func compareRefs(a, b causal.SpanRef) int {
-	if c := bytes.Compare(a.TraceID[:], b.TraceID[:]); c != 0 {
-		return c
-	}
-	return bytes.Compare(a.SpanID[:], b.SpanID[:])
 }
 
 // accepts reports whether an edge counts.

@@ -42,7 +42,7 @@ func modelChain(edges []causal.Edge, root causal.SpanRef, opts ChainOptions) (no
 		for r := range refs {
 			sorted = append(sorted, r)
 		}
-		slices.SortFunc(sorted, compareRefs)
+		slices.SortFunc(sorted, causal.SpanRef.Compare)
 		for _, r := range sorted {
 			if !in[r] && len(in) == opts.Limit {
 				truncated = true

@@ -13,7 +13,7 @@ import (
 // it open the earlier first, then by id. Clocks that differ cannot make an
 // effect come first; only within a cycle, where one has to, time decides.
 func arranged(nodes []Node, edges []causal.Edge) Graph {
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Start, b.Start), compareRefs(a.Ref, b.Ref)) })
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Start, b.Start), a.Ref.Compare(b.Ref)) })
 	at := make(map[causal.SpanRef]int, len(nodes))
 	for i := range nodes {
 		at[nodes[i].Ref] = i

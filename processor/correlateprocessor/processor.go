@@ -40,8 +40,6 @@ type extractor interface {
 	Extract(ptrace.Traces) []correlate.Observation
 }
 
-type observation = correlate.Observation
-
 // work is what one batch needs while it is worked on.
 type work struct {
 	extractor extractor

@@ -67,7 +67,7 @@ func (p *correlateProcessor) read(ctx context.Context, from store.Store, since i
 // observeAgain observes what was read, with the times at which it was stored.
 func (p *correlateProcessor) observeAgain(ctx context.Context, r *recollection, now int64) error {
 	var result correlate.Result
-	batch := make([]observation, 0, observeTogether)
+	batch := make([]correlate.Observation, 0, observeTogether)
 	r.sort()
 	for i, k := range r.kept {
 		one, _, _, err := correlate.ReadBatch(r.at(k), len(p.rules))
@@ -105,7 +105,7 @@ func unlink(td ptrace.Traces) {
 // unsample lets a trace inherit its randomness again. The rv that a stored
 // span bears is taken for inherited: if its trace came with it, the spans that
 // follow come with it too, and keep it.
-func unsample(o *observation) {
+func unsample(o *correlate.Observation) {
 	own := binary.BigEndian.Uint64(o.Span.TraceID[8:]) & (1<<56 - 1)
 	if o.Randomness != own {
 		o.Sampled = false

@@ -67,13 +67,13 @@ func (r *recollection) take(x extractor, spans []store.Span) error {
 	return nil
 }
 
-func (r *recollection) add(o *observation, received int64) {
+func (r *recollection) add(o *correlate.Observation, received int64) {
 	k := recalled{received: received, start: o.Start, entries: int32(len(o.Ops) + 1)}
 	if compareTime(k, r.floor) < 0 {
 		r.dropped++
 		return
 	}
-	r.encoded = correlate.AppendBatch(r.encoded[:0], []observation{*o}, received)
+	r.encoded = correlate.AppendBatch(r.encoded[:0], []correlate.Observation{*o}, received)
 	k.length = int32(len(r.encoded))
 	last := len(r.pages) - 1
 	if last < 0 || cap(r.pages[last])-len(r.pages[last]) < len(r.encoded) {
