@@ -18,6 +18,7 @@ import (
 
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
@@ -33,6 +34,7 @@ type queryExtension struct {
 	open     func(StorageConfig, *zap.Logger) (store.Store, error)
 	registry registry
 	streams  streams
+	monitor  *pressure.Monitor
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
@@ -51,7 +53,7 @@ var (
 )
 
 func newExtension(cfg *Config, set extension.Settings, open func(StorageConfig, *zap.Logger) (store.Store, error)) *queryExtension {
-	return &queryExtension{cfg: cfg, settings: set, open: open}
+	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now)}
 }
 
 // Start opens the store and serves the API.
@@ -192,6 +194,19 @@ func (e *queryExtension) Store() store.Store { return e.store }
 // RegisterStatus implements hub.Hub.
 func (e *queryExtension) RegisterStatus(id component.ID, figures func() any) (unregister func()) {
 	return e.registry.status.add(id, figures)
+}
+
+// Pressure implements hub.Hub.
+func (e *queryExtension) Pressure() *pressure.Monitor { return e.monitor }
+
+// RegisterIntake implements hub.Hub.
+func (e *queryExtension) RegisterIntake(id component.ID, levers hub.Intake) (unregister func()) {
+	return e.registry.intake.add(id, levers)
+}
+
+// RegisterSampling implements hub.Hub.
+func (e *queryExtension) RegisterSampling(id component.ID, levers hub.Sampling) (unregister func()) {
+	return e.registry.sampling.add(id, levers)
 }
 
 // RegisterDeadLetters implements hub.Hub.

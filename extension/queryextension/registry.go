@@ -16,8 +16,10 @@ import (
 // a reload may start the new instance before it stops the old one. The last
 // one that is still registered speaks for the id.
 type registry struct {
-	status  registrations[func() any]
-	letters registrations[hub.DeadLetters]
+	status   registrations[func() any]
+	letters  registrations[hub.DeadLetters]
+	intake   registrations[hub.Intake]
+	sampling registrations[hub.Sampling]
 }
 
 type registrations[T any] struct {

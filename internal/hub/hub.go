@@ -14,6 +14,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
@@ -32,9 +33,45 @@ type Hub interface {
 	// and may be called more than once.
 	RegisterStatus(id component.ID, figures func() any) (unregister func())
 
+	// Pressure returns the shared monitor of pressure, which the hub steps. It
+	// is never nil between the hub's Start and Shutdown.
+	Pressure() *pressure.Monitor
+
+	// RegisterIntake offers a receiver's levers to the API, under the
+	// receiver's id. The returned func takes them off again.
+	RegisterIntake(id component.ID, levers Intake) (unregister func())
+
+	// RegisterSampling offers a processor's levers to the API, under the
+	// processor's id. The returned func takes them off again.
+	RegisterSampling(id component.ID, levers Sampling) (unregister func())
+
 	// RegisterDeadLetters offers a receiver's dead letters to the API, under
 	// the receiver's id. The returned func takes them off again.
 	RegisterDeadLetters(id component.ID, letters DeadLetters) (unregister func())
+}
+
+// Intake are the levers of a receiver. Methods may be called from any
+// goroutine; what they set lasts until the receiver ends.
+type Intake interface {
+	// Pause lets no worker take anything more; what comes waits within the
+	// ring's bounds, and is refused beyond. Resume ends that. Either may be
+	// called in any state.
+	Pause()
+	Resume()
+	// SetWorkers bounds how many workers run. The error names the parameter
+	// (min, max), its value and what is allowed.
+	SetWorkers(low, high int) error
+	// SetBatch bounds what a worker takes at once. The error names the
+	// parameter (min_size, max_size), its value and what is allowed.
+	SetBatch(low, high int) error
+}
+
+// Sampling are the levers of a processor that sheds. Methods may be called
+// from any goroutine; what they set lasts until the processor ends.
+type Sampling interface {
+	// SetRatio fixes the part of chains that is kept, above 0 to 1, whatever
+	// the level; nil lets it follow the load again.
+	SetRatio(ratio *float64) error
 }
 
 // DeadLetter describes one thing that could not be processed.

@@ -52,7 +52,8 @@ var rules = map[string]rule{
 	"internal/store/block":       {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs", "internal/store/block/table"}, others: []string{pdata, parquet, "github.com/zeebo/xxh3", "github.com/klauspost/compress/", protowire}},
 	"internal/store/block/table": {others: []string{parquet, "github.com/klauspost/compress/"}},
 	"internal/query":             {ours: []string{"internal/causal", "internal/otlpwire", "internal/store"}, others: []string{pdata}},
-	"internal/hub":               {ours: []string{"internal/store"}, others: []string{"go.opentelemetry.io/collector/component"}},
+	"internal/pressure":          {others: []string{"github.com/KimMachineGun/automemlimit/"}},
+	"internal/hub":               {ours: []string{"internal/store", "internal/pressure"}, others: []string{"go.opentelemetry.io/collector/component"}},
 	"internal/workload":          {ours: []string{"internal/event", "internal/causal"}, others: []string{pdata}},
 	"internal/loadgen":           {ours: []string{"internal/event", "internal/causal", "internal/workload"}, others: []string{pdata, "google.golang.org/grpc", "google.golang.org/genproto/", "google.golang.org/protobuf/"}},
 }

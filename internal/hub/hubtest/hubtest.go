@@ -5,10 +5,12 @@ package hubtest
 import (
 	"maps"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
@@ -19,22 +21,43 @@ var ID = component.MustNewID("scope_query")
 type Hub struct {
 	component.StartFunc
 	component.ShutdownFunc
-	store store.Store
+	store   store.Store
+	monitor *pressure.Monitor
 
-	mu      sync.Mutex
-	status  map[component.ID]func() any
-	letters map[component.ID]hub.DeadLetters
+	mu       sync.Mutex
+	status   map[component.ID]func() any
+	letters  map[component.ID]hub.DeadLetters
+	intake   map[component.ID]hub.Intake
+	sampling map[component.ID]hub.Sampling
 }
 
 var _ hub.Hub = (*Hub)(nil)
 
-// NewHub returns a hub that shares s.
+// NewHub returns a hub that shares s, and a monitor that nobody steps but the
+// test.
 func NewHub(s store.Store) *Hub {
-	return &Hub{store: s, status: map[component.ID]func() any{}, letters: map[component.ID]hub.DeadLetters{}}
+	return &Hub{
+		store: s, monitor: pressure.NewMonitor(time.Now),
+		status: map[component.ID]func() any{}, letters: map[component.ID]hub.DeadLetters{},
+		intake: map[component.ID]hub.Intake{}, sampling: map[component.ID]hub.Sampling{},
+	}
 }
 
 // Store implements hub.Hub.
 func (h *Hub) Store() store.Store { return h.store }
+
+// Pressure implements hub.Hub.
+func (h *Hub) Pressure() *pressure.Monitor { return h.monitor }
+
+// RegisterIntake implements hub.Hub.
+func (h *Hub) RegisterIntake(id component.ID, levers hub.Intake) (unregister func()) {
+	return register(h, h.intake, id, levers)
+}
+
+// RegisterSampling implements hub.Hub.
+func (h *Hub) RegisterSampling(id component.ID, levers hub.Sampling) (unregister func()) {
+	return register(h, h.sampling, id, levers)
+}
 
 // RegisterStatus implements hub.Hub.
 func (h *Hub) RegisterStatus(id component.ID, figures func() any) (unregister func()) {
@@ -62,6 +85,20 @@ func (h *Hub) Status() map[component.ID]func() any {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return maps.Clone(h.status)
+}
+
+// Intake returns what is registered now.
+func (h *Hub) Intake() map[component.ID]hub.Intake {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.intake)
+}
+
+// Sampling returns what is registered now.
+func (h *Hub) Sampling() map[component.ID]hub.Sampling {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.sampling)
 }
 
 // DeadLetters returns what is registered now.
