@@ -8,9 +8,11 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/otelscope/otelscope/internal/condition"
 	"github.com/otelscope/otelscope/internal/correlate/rule"
 	"github.com/otelscope/otelscope/processor/correlateprocessor/internal/metadata"
 )
@@ -28,11 +30,11 @@ func createTraces(_ context.Context, set processor.Settings, cfg component.Confi
 		return nil, err
 	}
 	counts := &counts{metrics: metrics}
-	conditions, err := newConditions(set.TelemetrySettings, logFailures(set.Logger, counts))
+	compiler, err := condition.NewCompiler(set.TelemetrySettings)
 	if err != nil {
 		return nil, err
 	}
-	definitions, err := define(c.Rules, conditions)
+	definitions, err := define(c.Rules, compiler, logFailures(set.Logger, counts))
 	if err != nil {
 		return nil, err
 	}
@@ -44,17 +46,24 @@ func createTraces(_ context.Context, set processor.Settings, cfg component.Confi
 }
 
 // define brings configured rules, with their conditions compiled, into the
-// form of the built-in ones.
-func define(configured []RuleConfig, conditions *conditions) ([]rule.Definition, error) {
+// form of the built-in ones. failed is told when one cannot be evaluated on a
+// span, which then does not meet it.
+func define(configured []RuleConfig, compiler *condition.Compiler, failed func(rule, when string, err error)) ([]rule.Definition, error) {
 	var errs []error
 	definitions := make([]rule.Definition, len(configured))
 	for i, r := range configured {
 		end := func(name string, e EndConfig) rule.End {
-			met, err := conditions.compile(r.Name, e.When)
+			met, err := compiler.Compile(e.When)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("rules[%d]::%s::when: %q of rule %q is no OTTL condition on spans: %w", i, name, e.When, r.Name, err))
 			}
-			return rule.End{When: e.When, Key: e.Key, Met: met}
+			return rule.End{When: e.When, Key: e.Key, Met: func(resource ptrace.ResourceSpans, scope ptrace.ScopeSpans, span ptrace.Span) bool {
+				yes, err := met(resource, scope, span)
+				if err != nil {
+					failed(r.Name, e.When, err)
+				}
+				return yes
+			}}
 		}
 		definitions[i] = rule.Definition{
 			Name: r.Name, Type: r.Type, Window: r.Window, Confidence: r.Confidence,

@@ -1,4 +1,4 @@
-package correlateprocessor
+package condition
 
 import (
 	"testing"
@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/goleak"
 )
 
 func TestConditions(t *testing.T) {
@@ -19,12 +20,7 @@ func TestConditions(t *testing.T) {
 	span.Status().SetCode(ptrace.StatusCodeError)
 	span.Attributes().PutStr("id", "7")
 
-	type failure struct{ rule, when string }
-	var failures []failure
-	c, err := newConditions(componenttest.NewNopTelemetrySettings(), func(rule, when string, err error) {
-		require.Error(t, err)
-		failures = append(failures, failure{rule, when})
-	})
+	c, err := NewCompiler(componenttest.NewNopTelemetrySettings())
 	require.NoError(t, err)
 
 	for when, want := range map[string]bool{
@@ -43,41 +39,36 @@ func TestConditions(t *testing.T) {
 		`true`:                                                        true,
 		`Int(attributes["id"]) == 7`:                                  true,
 	} {
-		met, err := c.compile("r", when)
+		condition, err := c.Compile(when)
 		require.NoError(t, err, when)
-		require.Equal(t, want, met(resource, scope, span), when)
+		met, err := condition(resource, scope, span)
+		require.NoError(t, err, when)
+		require.Equal(t, want, met, when)
 	}
-	require.Empty(t, failures)
 
-	const bad = `ParseJSON(name) == nil`
-	met, err := c.compile("broken", bad)
+	condition, err := c.Compile(`ParseJSON(name) == nil`)
 	require.NoError(t, err)
-	require.False(t, met(resource, scope, span), "what cannot be evaluated is not met")
-	require.Equal(t, []failure{{"broken", bad}}, failures)
+	met, err := condition(resource, scope, span)
+	require.Error(t, err)
+	require.False(t, met, "what cannot be evaluated is not met")
 }
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func TestConditionsThatCannotBeCompiled(t *testing.T) {
-	c, err := newConditions(componenttest.NewNopTelemetrySettings(), nil)
+	c, err := NewCompiler(componenttest.NewNopTelemetrySettings())
 	require.NoError(t, err)
+
 	for when, want := range map[string]string{
 		`kind = 1`:                 "invalid syntax",
 		`nonsense == 1`:            "nonsense",
 		`metric.name == "x"`:       "metric",
 		`kind == SPAN_KIND_X`:      "SPAN_KIND_X",
 		`Unknown(name)`:            "Unknown",
-		`set(name, "x")`:           "set",
+		`set(name, "x")`:           "invalid syntax",
 		`name == "a" where 1 == 1`: "where",
 	} {
-		rules := []RuleConfig{ruleOf("good"), ruleOf("bad")}
-		rules[1].Cause.When = when
-		_, err = define(rules, c)
-		require.ErrorContains(t, err, `rules[1]::cause::when: "`, when)
-		require.ErrorContains(t, err, `of rule "bad" is no OTTL condition on spans: `, when)
+		_, err := c.Compile(when)
 		require.ErrorContains(t, err, want, when)
-
-		rules[1] = ruleOf("bad")
-		rules[1].Effect.When = when
-		_, err = define(rules, c)
-		require.ErrorContains(t, err, `rules[1]::effect::when: "`, when)
 	}
 }
