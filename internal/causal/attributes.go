@@ -33,6 +33,10 @@ const (
 	AttrRecovers      = "scope.recovers"
 	AttrCorrelationID = "scope.correlation.id"
 	AttrPriority      = "scope.priority" // low, high; absent: normal
+	// AttrSamplingRescued is true on a span that chance had not kept, and that
+	// was handed on since its chain came to be one that must be kept. It counts
+	// as nothing in estimates.
+	AttrSamplingRescued = "scope.sampling.rescued"
 )
 
 // Attribute keys on links.

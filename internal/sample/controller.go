@@ -51,3 +51,6 @@ func (c *Controller) Step(seconds float64, pressed bool, score, offered, least f
 	}
 	return c.budget, true
 }
+
+// Reset ends the limit: another strategy is in force.
+func (c *Controller) Reset() { c.budget = 0 }

@@ -3,49 +3,47 @@ package pressureprocessor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/otelscope/otelscope/internal/bytesize"
+	"github.com/otelscope/otelscope/internal/pressure"
 )
-
-// Strategy is what is done under pressure.
-type Strategy string
-
-// The strategies.
-const (
-	AdaptiveSampling Strategy = "adaptive_sampling"
-	PriorityBased    Strategy = "priority_based"
-	DropOldest       Strategy = "drop_oldest"
-	Refuse           Strategy = "refuse"
-	Off              Strategy = "off"
-)
-
-var strategies = []Strategy{AdaptiveSampling, PriorityBased, DropOldest, Refuse, Off}
 
 // Config is the configuration of pressure.
 type Config struct {
-	// Hub is the scope_query extension that shares the level of pressure; nil
-	// means that there is none.
+	// Hub is the scope_query extension that shares its monitor of pressure; nil
+	// means that the processor goes by what it measures itself.
 	Hub *component.ID `mapstructure:"hub"`
 	// Levels are where pressure begins and ends.
 	Levels LevelsConfig `mapstructure:"levels"`
-	// Strategy is what is done under pressure.
-	Strategy Strategy `mapstructure:"strategy"`
-	// Keep are OTTL conditions on spans; what meets one of them is shed last.
+	// Strategy is what is done under pressure, at the levels that Strategies
+	// does not name.
+	Strategy   pressure.Strategy                    `mapstructure:"strategy"`
+	Strategies map[pressure.Level]pressure.Strategy `mapstructure:"strategies"`
+	// Keep are OTTL conditions on spans; what meets one of them is kept, and
+	// so are the chains that it belongs to.
 	Keep []string `mapstructure:"keep"`
 	// Key are the attributes of a chain's causal root by which sampling
 	// ratios differ.
 	Key []string `mapstructure:"key"`
 	// MinRatio is the least part of a key's chains that sampling keeps.
 	MinRatio float64 `mapstructure:"min_ratio"`
+	// MaxChains is how many chains are remembered while there is sampling, so
+	// that a chain is decided once.
+	MaxChains int `mapstructure:"max_chains"`
+	// Rescue holds what was sampled out, for chains that must be kept.
+	Rescue RescueConfig `mapstructure:"rescue"`
 	// Breaker stops trying where nothing gets through.
 	Breaker BreakerConfig `mapstructure:"breaker"`
 }
 
-// LevelsConfig are fill levels between 0 and 1 at which a level begins. It
-// ends Hysteresis lower, and not before Hold is over.
+// LevelsConfig are scores between 0 and 1 at which a level begins. It ends
+// when the score has been Hysteresis lower for all of Hold.
 type LevelsConfig struct {
 	Moderate   float64       `mapstructure:"moderate"`
 	High       float64       `mapstructure:"high"`
@@ -54,29 +52,55 @@ type LevelsConfig struct {
 	Hold       time.Duration `mapstructure:"hold"`
 }
 
+// RescueConfig bounds what is held of what was sampled out.
+type RescueConfig struct {
+	MaxBytes bytesize.ByteSize `mapstructure:"max_bytes"` // 0: nothing is held
+	Window   time.Duration     `mapstructure:"window"`
+}
+
 // BreakerConfig says when the breaker opens, and for how long.
 type BreakerConfig struct {
 	ConsecutiveFailures int           `mapstructure:"consecutive_failures"`
 	OpenFor             time.Duration `mapstructure:"open_for"`
+	// Timeout is when a batch that the next consumer has not answered counts
+	// as failed. It goes on all the same: nothing is sent twice for it.
+	Timeout time.Duration `mapstructure:"timeout"`
 }
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Levels:   LevelsConfig{Moderate: 0.60, High: 0.80, Critical: 0.95, Hysteresis: 0.10, Hold: 10 * time.Second},
-		Strategy: AdaptiveSampling,
-		Keep:     []string{`status.code == STATUS_CODE_ERROR`, `attributes["scope.priority"] == "high"`},
-		Key:      []string{"service.name", "span.name"},
-		MinRatio: 0.01,
-		Breaker:  BreakerConfig{ConsecutiveFailures: 5, OpenFor: 30 * time.Second},
+		Levels:    LevelsConfig(pressure.DefaultThresholds),
+		Strategy:  pressure.AdaptiveSampling,
+		Keep:      []string{`status.code == STATUS_CODE_ERROR`, `attributes["scope.priority"] == "high"`},
+		Key:       []string{"service.name", "span.name"},
+		MinRatio:  0.01,
+		MaxChains: 200_000,
+		Rescue:    RescueConfig{MaxBytes: 32 * bytesize.MiB, Window: 10 * time.Second},
+		Breaker:   BreakerConfig{ConsecutiveFailures: 5, OpenFor: 30 * time.Second, Timeout: 10 * time.Second},
 	}
 }
 
-// Validate names each key that is wrong, its value, and what is allowed.
+// settings are what the monitor goes by.
+func (c *Config) settings() pressure.Settings {
+	return pressure.Settings{
+		Thresholds: pressure.Thresholds(c.Levels),
+		Strategy:   c.Strategy,
+		ByLevel:    maps.Clone(c.Strategies),
+	}
+}
+
+// Validate names each key that is wrong, its value, and what is allowed. Keep
+// is compiled when the processor is made.
 func (c *Config) Validate() error {
 	var p problems
 	p.levels(c.Levels)
-	if !slices.Contains(strategies, c.Strategy) {
-		p.add("strategy", c.Strategy, "one of "+strategyNames())
+	p.strategy("strategy", c.Strategy)
+	for _, level := range slices.Sorted(maps.Keys(c.Strategies)) {
+		at := "strategies::" + level.String()
+		p.strategy(at, c.Strategies[level])
+		if level == pressure.Normal {
+			p.add(at, c.Strategies[level], "left out: at level normal nothing is shed")
+		}
 	}
 	p.list("keep", c.Keep)
 	p.list("key", c.Key)
@@ -86,14 +110,29 @@ func (c *Config) Validate() error {
 	if !(c.MinRatio > 0 && c.MinRatio <= 1) { // NaN is refused too
 		p.add("min_ratio", c.MinRatio, "greater than 0 and at most 1")
 	}
+	if c.MaxChains < 1 || c.MaxChains > maxMaxChains {
+		p.add("max_chains", c.MaxChains, fmt.Sprintf("from 1 to %d", maxMaxChains))
+	}
+	if c.Rescue.MaxBytes < 0 {
+		p.add("rescue::max_bytes", c.Rescue.MaxBytes, "a size such as 32MiB, or 0 to hold nothing")
+	}
+	if c.Rescue.Window <= 0 {
+		p.add("rescue::window", c.Rescue.Window, "longer than 0s")
+	}
 	if c.Breaker.ConsecutiveFailures < 1 {
 		p.add("breaker::consecutive_failures", c.Breaker.ConsecutiveFailures, "1 or more")
 	}
 	if c.Breaker.OpenFor <= 0 {
 		p.add("breaker::open_for", c.Breaker.OpenFor, "longer than 0s")
 	}
+	if c.Breaker.Timeout <= 0 {
+		p.add("breaker::timeout", c.Breaker.Timeout, "longer than 0s")
+	}
 	return errors.Join(p...)
 }
+
+// maxMaxChains is about 1 GB of memory.
+const maxMaxChains = 1 << 24
 
 // problems are what Validate found so far.
 type problems []error
@@ -120,6 +159,12 @@ func (p *problems) levels(l LevelsConfig) {
 	}
 }
 
+func (p *problems) strategy(key string, s pressure.Strategy) {
+	if _, err := pressure.ParseStrategy(string(s)); err != nil {
+		p.add(key, s, "one of "+pressure.StrategyNames())
+	}
+}
+
 func (p *problems) list(key string, values []string) {
 	for i, value := range values {
 		at := fmt.Sprintf("%s[%d]", key, i)
@@ -130,12 +175,4 @@ func (p *problems) list(key string, values []string) {
 			p.add(at, value, "listed once only")
 		}
 	}
-}
-
-func strategyNames() string {
-	names := make([]string, 0, len(strategies))
-	for _, s := range strategies {
-		names = append(names, string(s))
-	}
-	return strings.Join(names, ", ")
 }

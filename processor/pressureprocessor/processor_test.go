@@ -15,7 +15,9 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/otelscope/otelscope/internal/bytesize"
 	"github.com/otelscope/otelscope/internal/hub/hubtest"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 	"github.com/otelscope/otelscope/processor/pressureprocessor/internal/metadata"
 )
@@ -31,11 +33,16 @@ func TestConfigFile(t *testing.T) {
 		"pressure/all": &Config{
 			Hub:      &second,
 			Levels:   LevelsConfig{Moderate: 0.5, High: 0.7, Critical: 0.9, Hysteresis: 0.05, Hold: 5 * time.Second},
-			Strategy: Off,
-			Keep:     []string{`attributes["tier"] == "gold"`},
-			Key:      []string{"service.name"},
-			MinRatio: 0.1,
-			Breaker:  BreakerConfig{ConsecutiveFailures: 3, OpenFor: 10 * time.Second},
+			Strategy: pressure.Off,
+			Strategies: map[pressure.Level]pressure.Strategy{
+				pressure.High: pressure.PriorityBased, pressure.Critical: pressure.Refuse,
+			},
+			Keep:      []string{`attributes["tier"] == "gold"`},
+			Key:       []string{"service.name"},
+			MinRatio:  0.1,
+			MaxChains: 1000,
+			Rescue:    RescueConfig{MaxBytes: bytesize.MiB, Window: 2 * time.Second},
+			Breaker:   BreakerConfig{ConsecutiveFailures: 3, OpenFor: 10 * time.Second, Timeout: 3 * time.Second},
 		},
 	} {
 		sub, err := conf.Sub(id)
@@ -65,6 +72,12 @@ func TestConfigRefused(t *testing.T) {
 		`min_ratio: "NaN" is not allowed`:                                                                             func(c *Config) { c.MinRatio = math.NaN() },
 		`breaker::consecutive_failures: "0" is not allowed`:                                                           func(c *Config) { c.Breaker.ConsecutiveFailures = 0 },
 		`breaker::open_for: "0s" is not allowed`:                                                                      func(c *Config) { c.Breaker.OpenFor = 0 },
+		`breaker::timeout: "0s" is not allowed`:                                                                       func(c *Config) { c.Breaker.Timeout = 0 },
+		`rescue::max_bytes: "-1B" is not allowed`:                                                                     func(c *Config) { c.Rescue.MaxBytes = -1 },
+		`rescue::window: "0s" is not allowed`:                                                                         func(c *Config) { c.Rescue.Window = 0 },
+		`max_chains: "0" is not allowed: must be from 1 to 16777216`:                                                  func(c *Config) { c.MaxChains = 0 },
+		`strategies::high: "best" is not allowed: must be one of adaptive_sampling`:                                   func(c *Config) { c.Strategies = map[pressure.Level]pressure.Strategy{pressure.High: "best"} },
+		`strategies::normal: "refuse" is not allowed: must be left out`:                                               func(c *Config) { c.Strategies = map[pressure.Level]pressure.Strategy{pressure.Normal: "refuse"} },
 	} {
 		cfg := createDefaultConfig().(*Config)
 		change(cfg)
@@ -77,10 +90,9 @@ func TestPassesOn(t *testing.T) {
 	p, err := NewFactory().CreateTraces(t.Context(), processortest.NewNopSettings(metadata.Type), createDefaultConfig(), next)
 	require.NoError(t, err)
 	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
-	require.False(t, p.Capabilities().MutatesData)
+	require.True(t, p.Capabilities().MutatesData)
 
 	td := storetest.Traces(storetest.Spec{Trace: 1, Span: 2, Name: "a"})
-	td.MarkReadOnly()
 	require.NoError(t, p.ConsumeTraces(t.Context(), td))
 	require.Equal(t, td, next.AllTraces()[0])
 	require.NoError(t, p.Shutdown(t.Context()))

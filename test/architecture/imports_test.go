@@ -55,6 +55,7 @@ var rules = map[string]rule{
 	"internal/pressure":          {others: []string{"github.com/KimMachineGun/automemlimit/"}},
 	"internal/sample":            {ours: []string{"internal/otlpwire"}, others: []string{"github.com/elastic/go-freelru", "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"}},
 	"internal/condition":         {others: []string{pdata, "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl", "go.opentelemetry.io/collector/component", "go.uber.org/zap"}},
+	"internal/permanent":         {others: []string{"go.opentelemetry.io/collector/consumer/consumererror"}},
 	"internal/hub":               {ours: []string{"internal/store", "internal/pressure"}, others: []string{"go.opentelemetry.io/collector/component"}},
 	"internal/workload":          {ours: []string{"internal/event", "internal/causal"}, others: []string{pdata}},
 	"internal/loadgen":           {ours: []string{"internal/event", "internal/causal", "internal/workload"}, others: []string{pdata, "google.golang.org/grpc", "google.golang.org/genproto/", "google.golang.org/protobuf/"}},
