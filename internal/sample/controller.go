@@ -2,25 +2,29 @@ package sample
 
 import "math"
 
-// Controller makes a budget, in spans a second, of the pressure that is felt.
-// The budget falls while the score is above the set point and rises while it is
-// below, in proportion to the distance, and faster down than up: what does not
-// fit is refused meanwhile, what could have been kept is only missed. A budget
-// is absolute, so when twice as much is offered half as much of it is kept at
-// once, before any pressure says so.
+// Controller makes a budget, in spans a second, of the pressure that is felt: a
+// proportional-integral controller of the budget's logarithm. What is felt is
+// mostly how full a queue is, which sums up what is too much; so the integral
+// alone would swing for ever, and the proportional part is what calms it.
+//
+// A budget is absolute, so when twice as much is offered half as much of it is
+// kept at once, before any pressure says so.
 type Controller struct {
 	// SetPoint is the score, 0 to 1, that the budget aims at.
 	SetPoint float64
 
-	budget float64 // 0: nothing is limited
+	base float64 // the integral part; 0: nothing is limited
 }
 
-// Gains, a second: the budget changes by gain * distance.
 const (
-	gainDown = 1.5
-	gainUp   = 0.5
-	// enough is the part of what is offered, above which a budget limits
-	// nothing any more.
+	// integral is by how much the logarithm of the base changes in a second at
+	// distance 1 from the set point. Down is faster than up: what does not fit
+	// is refused meanwhile, what could have been kept is only missed.
+	integralDown = 0.8
+	integralUp   = 0.4
+	proportional = 3.0
+	// enough is the part of what is offered above which a budget limits nothing
+	// any more.
 	enough = 1.25
 )
 
@@ -29,28 +33,25 @@ const (
 // level is one at which something is shed, offered and least are in spans a
 // second: what came, and what is kept whatever the pressure.
 func (c *Controller) Step(seconds float64, pressed bool, score, offered, least float64) (budget float64, limited bool) {
-	if c.budget == 0 {
+	if c.base == 0 {
 		if !pressed || offered == 0 {
 			return 0, false
 		}
-		c.budget = offered
+		c.base = offered
 	}
 	distance := c.SetPoint - score
-	gain := gainUp
+	gain := integralUp
 	if distance < 0 {
-		gain = gainDown
+		gain = integralDown
 	}
-	c.budget *= math.Exp(gain * distance * seconds)
-	c.budget = max(c.budget, least)
-	if c.budget >= enough*offered {
-		c.budget = enough * offered
-		if !pressed {
-			c.budget = 0
-			return 0, false
-		}
+	c.base *= math.Exp(gain * distance * seconds)
+	c.base = min(max(c.base, least), enough*offered)
+	if !pressed && c.base >= enough*offered {
+		c.base = 0
+		return 0, false
 	}
-	return c.budget, true
+	return max(least, c.base*math.Exp(proportional*distance)), true
 }
 
 // Reset ends the limit: another strategy is in force.
-func (c *Controller) Reset() { c.budget = 0 }
+func (c *Controller) Reset() { c.base = 0 }

@@ -37,7 +37,7 @@ type Rescue struct {
 	bytes   int64
 	spans   int
 	evicted int64         // spans, ever
-	age     time.Duration // of the youngest blob that was evicted since the last Adapt; 0 if none was
+	age     time.Duration // of the youngest blob that was evicted since the last Adapt, at most the window
 }
 
 // blob is one encoded request and where its spans are.
@@ -67,7 +67,7 @@ const (
 
 // NewRescue returns one that holds everything as long as it fits.
 func NewRescue(cfg RescueConfig) *Rescue {
-	r := &Rescue{cfg: cfg, last: map[uint64]place{}, first: 1}
+	r := &Rescue{cfg: cfg, last: map[uint64]place{}, first: 1, age: cfg.Window}
 	r.setShare(1)
 	return r
 }
@@ -113,7 +113,7 @@ func (r *Rescue) Hold(now time.Time, data []byte, chains []uint64) error {
 		r.last[s.chain] = place{number, uint32(i + 1)}
 	}
 	for r.bytes > r.cfg.MaxBytes && len(r.blobs) > 0 {
-		r.age = now.Sub(r.blobs[0].at)
+		r.age = min(r.age, now.Sub(r.blobs[0].at))
 		r.evicted += int64(len(r.blobs[0].spans))
 		r.drop()
 	}
@@ -177,14 +177,14 @@ func (r *Rescue) Adapt(now time.Time) {
 	}
 	share := r.Share()
 	switch {
-	case r.age > 0 && r.age < r.cfg.Window:
+	case r.age < r.cfg.Window:
 		// As much less as the window was missed by, but not all at once: what
 		// is held now was chosen by the share before.
 		share *= max(0.5, float64(r.age)/float64(r.cfg.Window))
 	case r.bytes < r.cfg.MaxBytes*3/4:
 		share *= 1.1
 	}
-	r.age = 0
+	r.age = r.cfg.Window
 	r.setShare(min(1, max(share, leastShare)))
 }
 

@@ -113,4 +113,5 @@ func TestHubMustBeThere(t *testing.T) {
 	require.EqualError(t, p.Start(t.Context(), componenttest.NewNopHost()),
 		`hub: no extension "scope_query": is it listed under service.extensions? (there is none)`)
 	require.NoError(t, p.Start(t.Context(), newLifecycleHost()))
+	require.NoError(t, p.Shutdown(t.Context()))
 }
