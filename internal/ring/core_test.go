@@ -261,6 +261,16 @@ func checkInvariants[W any](t require.TestingT, c *core[W]) {
 			held[e.client] = held[e.client].plus(e.size())
 		}
 	}
+	outside := map[*client]int{}
+	var line size
+	for _, w := range c.blocked {
+		outside[w.client]++
+		line = line.plus(w.size)
+	}
+	require.Equal(t, line, c.outside)
+	for _, cl := range c.clients.known {
+		require.Equal(t, outside[cl], cl.outside, "requests of a client that wait for space")
+	}
 	for cl, s := range held {
 		require.Equal(t, s, cl.held, "what a client holds")
 		require.True(t, cl == &c.clients.nobody || c.clients.known[cl.id] == cl, "who holds something is known")

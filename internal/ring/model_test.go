@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -98,77 +97,6 @@ func TestModel(t *testing.T) {
 	})
 }
 
-func (m *model) used() (s size) {
-	for _, e := range m.waiting {
-		s = s.plus(e.size)
-	}
-	for _, b := range m.held {
-		for _, e := range b {
-			s = s.plus(e.size)
-		}
-	}
-	return s
-}
-
-// holds is what a client has in the ring.
-func (m *model) holds(client uint64) (s size) {
-	each := func(entries []modelEntry) {
-		for _, e := range entries {
-			if e.client == client {
-				s = s.plus(e.size)
-			}
-		}
-	}
-	each(m.waiting)
-	for _, b := range m.held {
-		each(b)
-	}
-	return s
-}
-
-func (m *model) waitsOutside(client uint64) bool {
-	return slices.ContainsFunc(m.blocked, func(w *modelPush) bool { return w.client == client })
-}
-
-// pass lets time go by. Clients are forgotten ten seconds after they pushed or
-// held something.
-func (m *model) pass(t *rapid.T) {
-	m.age()
-	m.now += rapid.Int64Range(0, int64(12*time.Second)).Draw(t, "time")
-	m.age()
-	m.core.clients.expire(m.now)
-}
-
-func (m *model) age() {
-	for id, cl := range m.clients {
-		if m.holds(id).items > 0 || m.waitsOutside(id) {
-			cl.last = m.now
-		}
-		if m.now-cl.last >= int64(10*time.Second) {
-			delete(m.clients, id)
-		}
-	}
-}
-
-func (m *model) fits(request size) bool {
-	used := m.used()
-	return used.items == 0 || used.plus(request).within(m.bound)
-}
-
-// inShare reports whether the client stays within its share with a request.
-func (m *model) inShare(client uint64, request size) bool {
-	n := int64(len(m.clients))
-	return client == 0 || n <= 1 || m.holds(client).plus(request).within(size{m.bound.items / n, m.bound.bytes / n})
-}
-
-// fair reports whether a request for which there is room takes none of what is
-// kept for others.
-func (m *model) fair(client uint64, request size) bool {
-	after := m.used().plus(request)
-	return m.inShare(client, request) || m.used().items == 0 ||
-		16*after.items <= 15*m.bound.items && 16*after.bytes <= 15*m.bound.bytes
-}
-
 func (m *model) push(t *rapid.T) {
 	client := rapid.Uint64Range(0, 3).Draw(t, "client")
 	parts := make([]Part[int], rapid.IntRange(1, 4).Draw(t, "parts"))
@@ -260,11 +188,6 @@ func (m *model) decide(t *rapid.T, client uint64, parts []Part[int], total size,
 	}
 }
 
-func (m *model) goal() size {
-	used := m.used()
-	return size{max(used.items, m.bound.items), max(used.bytes, m.bound.bytes)}
-}
-
 func (m *model) admit(client uint64, parts []Part[int], answer *Completion) {
 	r := &request{left: len(parts)}
 	m.requests[answer] = r
@@ -288,30 +211,6 @@ func (m *model) admit(client uint64, parts []Part[int], answer *Completion) {
 		m.turns[p.Partition] = append(m.turns[p.Partition], modelTurn{e.keys, e.turn})
 		m.waiting = append(m.waiting, e)
 	}
-}
-
-// leave takes an entry off those that wait.
-func (m *model) leave(i int) {
-	p := m.waiting[i].partition
-	m.waiting = slices.Delete(m.waiting, i, i+1)
-	if !slices.ContainsFunc(m.waiting, func(e modelEntry) bool { return e.partition == p }) {
-		delete(m.turns, p)
-	}
-	if len(m.waiting) == 0 {
-		m.time = max(m.time, m.greatest)
-	}
-}
-
-// best is the index of the entry that is served next, of those that match; -1
-// if there is none.
-func (m *model) best(match func(modelEntry) bool) int {
-	found := -1
-	for i, e := range m.waiting {
-		if match(e) && (found < 0 || e.turn < m.waiting[found].turn) {
-			found = i
-		}
-	}
-	return found
 }
 
 func (m *model) admitByPriority(t *rapid.T, client uint64, parts []Part[int], answer *Completion, err error) {
@@ -407,15 +306,6 @@ func (m *model) take(t *rapid.T) {
 	m.time += m.served / itemsPerTick
 	m.served %= itemsPerTick
 	m.held[b] = held
-}
-
-// requireFirstOfItsKeys is the order that a process relies on.
-func (m *model) requireFirstOfItsKeys(t *rapid.T, i int) {
-	for _, earlier := range m.waiting[:i] {
-		if earlier.partition == m.waiting[i].partition {
-			require.Zero(t, earlier.keys&m.waiting[i].keys, "what was pushed earlier with the same key is handed out earlier")
-		}
-	}
 }
 
 func (m *model) release(t *rapid.T) {
