@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -24,6 +25,7 @@ import (
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 )
@@ -103,11 +105,14 @@ func opens(s store.Store) func(StorageConfig, *zap.Logger) (store.Store, error) 
 
 // serving starts the extension over a store, as a collector does.
 func serving(t *testing.T, s store.Store, change ...func(*Config)) *client {
+	return servingWith(t, s, extensiontest.NewNopSettings(metadata.Type), change...)
+}
+
+func servingWith(t *testing.T, s store.Store, set extension.Settings, change ...func(*Config)) *client {
 	cfg := testConfig()
 	for _, c := range change {
 		c(cfg)
 	}
-	set := extensiontest.NewNopSettings(metadata.Type)
 	set.BuildInfo.Version = "1.2.3"
 	e := newExtension(cfg, set, opens(s))
 	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
@@ -259,3 +264,8 @@ func write(t *testing.T, s store.Store, batches ...ptrace.Traces) {
 }
 
 var scopeID = component.MustNewID("scope")
+
+// awaitLevel waits until the monitor, which the extension steps, is there.
+func (c *client) awaitLevel(t *testing.T, level pressure.Level) {
+	require.Eventually(t, func() bool { return c.extension.monitor.Level() == level }, 10*time.Second, time.Millisecond)
+}

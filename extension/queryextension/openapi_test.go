@@ -23,6 +23,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 )
@@ -90,6 +91,7 @@ var (
 	storedSpan   = storedTrace + "/spans/" + storetest.SpanID(9).String()
 	spanGraph    = "/api/v1/graph?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
 	jsonBody     = http.Header{"Content-Type": {"application/json"}}
+	plainBody    = http.Header{"Content-Type": {"text/plain"}}
 )
 
 func controlled(cfg *Config) { cfg.Control = true }
@@ -179,7 +181,8 @@ var worlds = map[string]world{
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 200},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":7}`, header: jsonBody, status: 400, bad: true},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"receiver":"x"}`, header: jsonBody, status: 404},
-			{method: "POST", path: "/api/v1/dead-letters/replay", body: "ids=7", header: http.Header{"Content-Type": {"text/plain"}}, status: 415, bad: true},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: "ids=7", header: plainBody, status: 415, bad: true},
+			{method: "GET", path: "/api/v1/status", status: 200},
 		},
 	},
 	"small": {
@@ -304,14 +307,18 @@ func validated(t *testing.T, router routers.Router, c *client, example call) str
 	return route.Method + " " + route.Path
 }
 
-// TestDescriptionIsExact checks the schema of a span and of the store's
-// figures against what is encoded: a field that one of them lacks is drift.
+// TestDescriptionIsExact checks the schema of a span and of the figures
+// against what is encoded: a field that one of them lacks is drift.
 func TestDescriptionIsExact(t *testing.T) {
 	spec := loadSpec(t)
-	c := serving(t, stocked(t))
+	s := stocked(t).(*faulty)
+	s.stats = func() store.Stats { return store.Stats{Refusing: "no space"} }
+	c := serving(t, s)
 	var span, status map[string]any
 	c.get(t, "/api/v1/events/order%2F17").into(t, &span)
+	c.awaitLevel(t, pressure.Critical)
 	c.get(t, "/api/v1/status").into(t, &status)
+	hard := status["pressure"].(map[string]any)
 	delete(span, "others")
 	delete(span, "truncated")
 	var chain, group map[string]any
@@ -324,6 +331,10 @@ func TestDescriptionIsExact(t *testing.T) {
 		"SpanFields":   span,
 		"Status":       status,
 		"StoreFigures": status["store"].(map[string]any),
+
+		"Pressure":        hard,
+		"PressureReading": hard["readings"].([]any)[0].(map[string]any),
+		"PressureChange":  hard["history"].([]any)[0].(map[string]any),
 	} {
 		var described, got []string
 		for name := range spec.Components.Schemas[schema].Value.Properties {

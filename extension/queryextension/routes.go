@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
@@ -50,6 +51,7 @@ type api struct {
 	cfg      *Config
 	store    store.Store
 	registry *registry
+	monitor  *pressure.Monitor
 	version  string
 	started  time.Time
 	now      func() time.Time
