@@ -36,3 +36,33 @@ func readJSON(req *http.Request, into any) error {
 	}
 	return nil
 }
+
+// field decodes a field of a body, which must be there. allowed ends the
+// sentence "must be"; T's zero value is given along with an error. null is
+// decoded as T does it.
+func field[T any](name string, raw json.RawMessage, allowed string) (value T, err error) {
+	if raw == nil {
+		return value, newProblem(http.StatusBadRequest, name, "%s is required: must be %s", name, allowed)
+	}
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return value, notAllowed(name, raw, allowed)
+	}
+	return value, nil
+}
+
+// notNull decodes a field that must have a value.
+func notNull[T any](name string, raw json.RawMessage, allowed string) (value T, err error) {
+	given, err := field[*T](name, raw, allowed)
+	if err != nil {
+		return value, err
+	}
+	if given == nil {
+		return value, notAllowed(name, raw, allowed)
+	}
+	return *given, nil
+}
+
+// notAllowed quotes no more of a value than a line.
+func notAllowed(name string, raw json.RawMessage, allowed string) error {
+	return newProblem(http.StatusBadRequest, name, "%s: %.100s is not allowed: must be %s", name, raw, allowed)
+}

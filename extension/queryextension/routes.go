@@ -44,6 +44,12 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/health", handle: (*api).health},
 	{method: "GET", path: "/api/v1/dead-letters", query: []string{"limit", "cursor", "payload"}, handle: (*api).listDeadLetters},
 	{method: "POST", path: "/api/v1/dead-letters/replay", control: true, unbounded: true, handle: (*api).replayDeadLetters},
+	{method: "POST", path: "/api/v1/pipeline/pause", control: true, handle: (*api).pause},
+	{method: "POST", path: "/api/v1/pipeline/resume", control: true, handle: (*api).resume},
+	{method: "PUT", path: "/api/v1/pipeline/workers", control: true, handle: (*api).setWorkers},
+	{method: "PUT", path: "/api/v1/pipeline/batch", control: true, handle: (*api).setBatch},
+	{method: "PUT", path: "/api/v1/pipeline/strategy", control: true, handle: (*api).setStrategy},
+	{method: "PUT", path: "/api/v1/pipeline/sampling", control: true, handle: (*api).setSampling},
 }
 
 // api answers requests. It is immutable after newAPI but for streams.
