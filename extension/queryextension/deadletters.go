@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -165,8 +162,8 @@ type replayErrorJSON struct {
 }
 
 func (a *api) replayDeadLetters(w http.ResponseWriter, req *http.Request) error {
-	wanted, err := readReplayRequest(req)
-	if err != nil {
+	var wanted replayRequest
+	if err := readJSON(req, &wanted); err != nil {
 		return err
 	}
 	receivers, err := a.replayFrom(wanted)
@@ -207,31 +204,4 @@ func (a *api) replayFrom(wanted replayRequest) ([]named[hub.DeadLetters], error)
 	}
 	return nil, newProblem(http.StatusNotFound, "receiver",
 		"receiver %q keeps no dead letters here: there are [%s]", wanted.Receiver, strings.Join(known, ", "))
-}
-
-func readReplayRequest(req *http.Request) (replayRequest, error) {
-	var wanted replayRequest
-	body, err := io.ReadAll(req.Body)
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return wanted, newProblem(http.StatusRequestEntityTooLarge, "", "the body is larger than %d bytes (http::max_request_body_size)", tooLarge.Limit)
-	}
-	if err != nil {
-		return wanted, newProblem(http.StatusBadRequest, "", "the body cannot be read: %s", err)
-	}
-	if len(body) == 0 {
-		return wanted, nil
-	}
-	if kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type")); kind != "application/json" {
-		return wanted, newProblem(http.StatusUnsupportedMediaType, "Content-Type",
-			"%q is not allowed: must be application/json", req.Header.Get("Content-Type"))
-	}
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&wanted); err != nil {
-		return wanted, newProblem(http.StatusBadRequest, "", "the body is not what a replay takes: %s", err)
-	}
-	if decoder.More() {
-		return wanted, newProblem(http.StatusBadRequest, "", "the body must be one JSON object")
-	}
-	return wanted, nil
 }

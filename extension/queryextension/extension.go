@@ -79,7 +79,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 // serve makes all that stands on the store. What it leaves behind when it
 // fails, Shutdown takes down.
 func (e *queryExtension) serve(ctx context.Context, host component.Host) (err error) {
-	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats); err != nil {
+	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State); err != nil {
 		return err
 	}
 	server, err := e.cfg.HTTP.ToServer(ctx, host.GetExtensions(), e.settings.TelemetrySettings, e.newAPI().handler(),
@@ -98,6 +98,10 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host) (err er
 	background, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.running.Go(func() { watchTrouble(background, e.store.Stats, e.settings.Logger) })
+	e.monitor.Register(pressure.NewMemory())
+	e.monitor.Register(storeSource(e.store.Stats))
+	e.running.Go(func() { e.monitor.Run(background) })
+	e.running.Go(func() { watchPressure(background, e.monitor, countChanges(e.telemetry), e.settings.Logger) })
 	e.running.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			componentstatus.ReportStatus(host, componentstatus.NewFatalErrorEvent(fmt.Errorf("the query API ended: %w", err)))
@@ -121,6 +125,7 @@ func (e *queryExtension) newAPI() *api {
 		cfg:      e.cfg,
 		store:    e.store,
 		registry: &e.registry,
+		monitor:  e.monitor,
 		version:  e.settings.BuildInfo.Version,
 		started:  time.Now(),
 		now:      time.Now,

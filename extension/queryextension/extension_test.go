@@ -41,6 +41,7 @@ func TestIsFoundAsHub(t *testing.T) {
 	found, err := hub.Find(hubtest.Host{hubtest.ID: c.extension}, "store", hubtest.ID)
 	require.NoError(t, err)
 	require.Same(t, s, found.Store())
+	require.Same(t, c.extension.monitor, found.Pressure())
 }
 
 func TestShutdownInAnyState(t *testing.T) {

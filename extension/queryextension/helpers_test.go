@@ -5,17 +5,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -24,6 +28,7 @@ import (
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 )
@@ -103,11 +108,14 @@ func opens(s store.Store) func(StorageConfig, *zap.Logger) (store.Store, error) 
 
 // serving starts the extension over a store, as a collector does.
 func serving(t *testing.T, s store.Store, change ...func(*Config)) *client {
+	return servingWith(t, s, extensiontest.NewNopSettings(metadata.Type), change...)
+}
+
+func servingWith(t *testing.T, s store.Store, set extension.Settings, change ...func(*Config)) *client {
 	cfg := testConfig()
 	for _, c := range change {
 		c(cfg)
 	}
-	set := extensiontest.NewNopSettings(metadata.Type)
 	set.BuildInfo.Version = "1.2.3"
 	e := newExtension(cfg, set, opens(s))
 	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
@@ -258,4 +266,71 @@ func write(t *testing.T, s store.Store, batches ...ptrace.Traces) {
 	}
 }
 
-var scopeID = component.MustNewID("scope")
+var (
+	scopeID    = component.MustNewID("scope")
+	pressureID = component.MustNewID("pressure")
+)
+
+// intake notes what its levers are set to.
+type intake struct {
+	mu     sync.Mutex
+	set    []string
+	refuse error
+}
+
+func (i *intake) note(what string, numbers ...any) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.refuse != nil {
+		return i.refuse
+	}
+	i.set = append(i.set, strings.TrimSpace(what+" "+fmt.Sprintln(numbers...)))
+	return nil
+}
+
+func (i *intake) noted() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.set)
+}
+
+func (i *intake) Pause()                         { _ = i.note("pause") }
+func (i *intake) Resume()                        { _ = i.note("resume") }
+func (i *intake) SetWorkers(low, high int) error { return i.note("workers", low, high) }
+func (i *intake) SetBatch(low, high int) error   { return i.note("batch", low, high) }
+
+// sampling notes the ratios it is set to; 0 stands for none.
+type sampling struct {
+	mu     sync.Mutex
+	ratios []float64
+	refuse error
+}
+
+func (s *sampling) SetRatio(ratio *float64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuse != nil {
+		return s.refuse
+	}
+	if ratio == nil {
+		ratio = new(float64)
+	}
+	s.ratios = append(s.ratios, *ratio)
+	return nil
+}
+
+func (s *sampling) noted() []float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ratios)
+}
+
+// awaitLevel waits until the monitor, which the extension steps, is there.
+func (c *client) awaitLevel(t *testing.T, level pressure.Level) {
+	require.Eventually(t, func() bool { return c.extension.monitor.Level() == level }, 10*time.Second, time.Millisecond)
+}
+
+// put sends JSON.
+func (c *client) put(t *testing.T, path, body string) answer {
+	return c.do(t, "PUT", path, body, http.Header{"Content-Type": {"application/json"}})
+}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 )
@@ -90,6 +91,7 @@ var (
 	storedSpan   = storedTrace + "/spans/" + storetest.SpanID(9).String()
 	spanGraph    = "/api/v1/graph?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
 	jsonBody     = http.Header{"Content-Type": {"application/json"}}
+	plainBody    = http.Header{"Content-Type": {"text/plain"}}
 )
 
 func controlled(cfg *Config) { cfg.Control = true }
@@ -137,6 +139,8 @@ var worlds = map[string]world{
 				kept:  []hub.DeadLetter{letter("1", "{"), letter("2", "{}"), letter("3", "[]")},
 				stuck: []string{"2"},
 			})
+			c.extension.RegisterIntake(scopeID, &intake{})
+			c.extension.RegisterSampling(pressureID, &sampling{})
 		},
 		calls: []call{
 			{method: "GET", path: "/", status: 200},
@@ -179,7 +183,27 @@ var worlds = map[string]world{
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 200},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":7}`, header: jsonBody, status: 400, bad: true},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"receiver":"x"}`, header: jsonBody, status: 404},
-			{method: "POST", path: "/api/v1/dead-letters/replay", body: "ids=7", header: http.Header{"Content-Type": {"text/plain"}}, status: 415, bad: true},
+			{method: "POST", path: "/api/v1/dead-letters/replay", body: "ids=7", header: plainBody, status: 415, bad: true},
+			{method: "POST", path: "/api/v1/pipeline/pause", status: 200},
+			{method: "POST", path: "/api/v1/pipeline/pause", body: `{"receiver":"scope"}`, header: jsonBody, status: 400, bad: true},
+			{method: "POST", path: "/api/v1/pipeline/pause", body: "now", header: plainBody, status: 415, bad: true},
+			{method: "POST", path: "/api/v1/pipeline/resume", body: `{}`, header: jsonBody, status: 200},
+			{method: "POST", path: "/api/v1/pipeline/resume", body: `[]`, header: jsonBody, status: 400, bad: true},
+			{method: "POST", path: "/api/v1/pipeline/resume", body: "now", header: plainBody, status: 415, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/workers", body: `{"min":2,"max":8}`, header: jsonBody, status: 200},
+			{method: "PUT", path: "/api/v1/pipeline/workers", body: `{"min":2}`, header: jsonBody, status: 400, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/workers", body: "min=2", header: plainBody, status: 415, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/batch", body: `{"min_size":100,"max_size":5000}`, header: jsonBody, status: 200},
+			{method: "PUT", path: "/api/v1/pipeline/batch", body: `{"min_size":1.5,"max_size":5000}`, header: jsonBody, status: 400, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/batch", body: "min_size=2", header: plainBody, status: 415, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/strategy", body: `{"strategy":"refuse"}`, header: jsonBody, status: 200},
+			{method: "PUT", path: "/api/v1/pipeline/strategy", body: `{"strategy":"hope"}`, header: jsonBody, status: 400, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/strategy", body: "refuse", header: plainBody, status: 415, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":0.1}`, header: jsonBody, status: 200},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":null}`, header: jsonBody, status: 200},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":0}`, header: jsonBody, status: 400, bad: true},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: "0.1", header: plainBody, status: 415, bad: true},
+			{method: "GET", path: "/api/v1/status", status: 200},
 		},
 	},
 	"small": {
@@ -193,6 +217,12 @@ var worlds = map[string]world{
 			{method: "GET", path: spanGraph, status: 422},
 			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 422},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":["1","2"]}`, header: jsonBody, status: 413},
+			{method: "POST", path: "/api/v1/pipeline/pause", body: `{         }`, header: jsonBody, status: 413},
+			{method: "POST", path: "/api/v1/pipeline/resume", body: `{         }`, header: jsonBody, status: 413},
+			{method: "PUT", path: "/api/v1/pipeline/workers", body: `{"min":2,"max":8}`, header: jsonBody, status: 413},
+			{method: "PUT", path: "/api/v1/pipeline/batch", body: `{"min_size":1,"max_size":5}`, header: jsonBody, status: 413},
+			{method: "PUT", path: "/api/v1/pipeline/strategy", body: `{"strategy":"off"}`, header: jsonBody, status: 413},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":null}`, header: jsonBody, status: 413},
 		},
 	},
 	"closed": {
@@ -209,6 +239,12 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/edges", status: 503},
 			{method: "GET", path: "/api/v1/health", status: 503},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 503},
+			{method: "POST", path: "/api/v1/pipeline/pause", status: 409},
+			{method: "POST", path: "/api/v1/pipeline/resume", status: 409},
+			{method: "PUT", path: "/api/v1/pipeline/workers", body: `{"min":2,"max":8}`, header: jsonBody, status: 409},
+			{method: "PUT", path: "/api/v1/pipeline/batch", body: `{"min_size":1,"max_size":5}`, header: jsonBody, status: 409},
+			{method: "PUT", path: "/api/v1/pipeline/strategy", body: `{"strategy":"off"}`, header: jsonBody, status: 409},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":null}`, header: jsonBody, status: 409},
 		},
 	},
 	"broken": {
@@ -239,6 +275,12 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/correlations/c", status: 504},
 			{method: "GET", path: "/api/v1/dead-letters", status: 504},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 403},
+			{method: "POST", path: "/api/v1/pipeline/pause", status: 403},
+			{method: "POST", path: "/api/v1/pipeline/resume", status: 403},
+			{method: "PUT", path: "/api/v1/pipeline/workers", body: `{"min":2,"max":8}`, header: jsonBody, status: 403},
+			{method: "PUT", path: "/api/v1/pipeline/batch", body: `{"min_size":1,"max_size":5}`, header: jsonBody, status: 403},
+			{method: "PUT", path: "/api/v1/pipeline/strategy", body: `{"strategy":"off"}`, header: jsonBody, status: 403},
+			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":null}`, header: jsonBody, status: 403},
 		},
 	},
 }
@@ -304,14 +346,18 @@ func validated(t *testing.T, router routers.Router, c *client, example call) str
 	return route.Method + " " + route.Path
 }
 
-// TestDescriptionIsExact checks the schema of a span and of the store's
-// figures against what is encoded: a field that one of them lacks is drift.
+// TestDescriptionIsExact checks the schema of a span and of the figures
+// against what is encoded: a field that one of them lacks is drift.
 func TestDescriptionIsExact(t *testing.T) {
 	spec := loadSpec(t)
-	c := serving(t, stocked(t))
+	s := stocked(t).(*faulty)
+	s.stats = func() store.Stats { return store.Stats{Refusing: "no space"} }
+	c := serving(t, s)
 	var span, status map[string]any
 	c.get(t, "/api/v1/events/order%2F17").into(t, &span)
+	c.awaitLevel(t, pressure.Critical)
 	c.get(t, "/api/v1/status").into(t, &status)
+	hard := status["pressure"].(map[string]any)
 	delete(span, "others")
 	delete(span, "truncated")
 	var chain, group map[string]any
@@ -324,6 +370,10 @@ func TestDescriptionIsExact(t *testing.T) {
 		"SpanFields":   span,
 		"Status":       status,
 		"StoreFigures": status["store"].(map[string]any),
+
+		"Pressure":        hard,
+		"PressureReading": hard["readings"].([]any)[0].(map[string]any),
+		"PressureChange":  hard["history"].([]any)[0].(map[string]any),
 	} {
 		var described, got []string
 		for name := range spec.Components.Schemas[schema].Value.Properties {

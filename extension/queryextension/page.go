@@ -24,6 +24,7 @@ var pageTemplate = template.Must(template.ParseFS(pageFile, "page.html"))
 type pageData struct {
 	Version, Uptime, Host string
 	Trouble               string
+	Level, Reason         string // of pressure
 	Figures               []pageFigure
 	Components            []pageComponent
 }
@@ -40,6 +41,8 @@ func (a *api) page(w http.ResponseWriter, req *http.Request) error {
 		Uptime:  a.now().Sub(a.started).Truncate(time.Second).String(),
 		Host:    req.Host,
 		Trouble: status.Store.Trouble,
+		Level:   status.Pressure.Level.String(),
+		Reason:  status.Pressure.Reason,
 		Figures: pageFigures(status.Store),
 	}
 	for id, figures := range status.Components {

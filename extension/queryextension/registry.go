@@ -69,6 +69,21 @@ func (r *registrations[T]) list() []named[T] {
 	return all
 }
 
+// every returns all values, ordered by the ids' text, those of one id in order
+// of registration. The caller calls into the values without the lock.
+func (r *registrations[T]) every() []named[T] {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []named[T]
+	for id, of := range r.of {
+		for _, registered := range of {
+			all = append(all, named[T]{id.String(), registered.value})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b named[T]) int { return cmp.Compare(a.id, b.id) })
+	return all
+}
+
 // figures returns each component's part of the status.
 func (r *registry) figures() map[string]json.RawMessage {
 	parts := map[string]json.RawMessage{}

@@ -14,6 +14,7 @@ func TestLastRegistrationSpeaks(t *testing.T) {
 	off2 := r.add(scopeID, 2)
 	offOther := r.add(other, 3)
 	require.Equal(t, []named[int]{{"pressure", 3}, {"scope", 2}}, r.list())
+	require.Equal(t, []named[int]{{"pressure", 3}, {"scope", 1}, {"scope", 2}}, r.every())
 
 	off1()
 	off1()
@@ -24,6 +25,7 @@ func TestLastRegistrationSpeaks(t *testing.T) {
 	off2()
 	offOther()
 	require.Empty(t, r.list())
+	require.Empty(t, r.every())
 	off2()
 	require.Empty(t, r.of)
 }

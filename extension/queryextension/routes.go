@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
@@ -43,6 +44,12 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/health", handle: (*api).health},
 	{method: "GET", path: "/api/v1/dead-letters", query: []string{"limit", "cursor", "payload"}, handle: (*api).listDeadLetters},
 	{method: "POST", path: "/api/v1/dead-letters/replay", control: true, unbounded: true, handle: (*api).replayDeadLetters},
+	{method: "POST", path: "/api/v1/pipeline/pause", control: true, handle: (*api).pause},
+	{method: "POST", path: "/api/v1/pipeline/resume", control: true, handle: (*api).resume},
+	{method: "PUT", path: "/api/v1/pipeline/workers", control: true, handle: (*api).setWorkers},
+	{method: "PUT", path: "/api/v1/pipeline/batch", control: true, handle: (*api).setBatch},
+	{method: "PUT", path: "/api/v1/pipeline/strategy", control: true, handle: (*api).setStrategy},
+	{method: "PUT", path: "/api/v1/pipeline/sampling", control: true, handle: (*api).setSampling},
 }
 
 // api answers requests. It is immutable after newAPI but for streams.
@@ -50,6 +57,7 @@ type api struct {
 	cfg      *Config
 	store    store.Store
 	registry *registry
+	monitor  *pressure.Monitor
 	version  string
 	started  time.Time
 	now      func() time.Time

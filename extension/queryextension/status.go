@@ -14,6 +14,7 @@ type statusJSON struct {
 	UptimeSeconds float64                    `json:"uptime_seconds"`
 	Time          string                     `json:"time"` // nanoseconds since the epoch
 	Store         storeJSON                  `json:"store"`
+	Pressure      pressureJSON               `json:"pressure"`
 	Components    map[string]json.RawMessage `json:"components"` // by component id
 }
 
@@ -32,6 +33,7 @@ func (a *api) currentStatus() statusJSON {
 		UptimeSeconds: now.Sub(a.started).Seconds(),
 		Time:          timeJSON(now),
 		Store:         storeJSON{Stats: stats, Oldest: timeJSON(stats.Oldest)},
+		Pressure:      pressureOf(a.monitor),
 		Components:    a.registry.figures(),
 	}
 }

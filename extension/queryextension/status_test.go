@@ -16,7 +16,8 @@ func figures(trouble string) store.Stats {
 	return store.Stats{
 		Spans: 1, OpenCalls: 2, Blocks: 3, BlockBytes: 4 << 20, LogSegments: 5, LogBytes: 6 << 20, HeadSpans: 7,
 		HeadBytes: 8 << 20, Cuts: 9, Compactions: 10, Duplicates: 11, DroppedBlocks: 12,
-		Oldest: time.Unix(1_700_000_000, 13), RecoveredSpans: 14, RecoverySecs: 1.5, Trouble: trouble,
+		Oldest: time.Unix(1_700_000_000, 13), RecoveredSpans: 14, RecoverySecs: 1.5,
+		Backlog: 0.25, StalledMillis: 15, Trouble: trouble,
 	}
 }
 
@@ -36,7 +37,8 @@ func TestStatus(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"spans": 1.0, "open_calls": 2.0, "blocks": 3.0, "block_bytes": 4194304.0, "log_segments": 5.0, "log_bytes": 6291456.0,
 		"head_spans": 7.0, "head_bytes": 8388608.0, "cuts": 9.0, "compactions": 10.0, "duplicates": 11.0, "dropped_blocks": 12.0,
-		"oldest": "1700000000000000013", "recovered_spans": 14.0, "recovery_seconds": 1.5, "trouble": "slow disk",
+		"oldest": "1700000000000000013", "recovered_spans": 14.0, "recovery_seconds": 1.5,
+		"backlog": 0.25, "stalled_ms": 15.0, "trouble": "slow disk",
 	}, got["store"])
 	require.Equal(t, map[string]any{"scope": map[string]any{"workers": 2.0}, "pressure/a": nil}, got["components"])
 

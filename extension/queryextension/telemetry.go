@@ -10,12 +10,13 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
+	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
-// newTelemetry registers the store's figures, read whenever metrics are. The
-// caller ends it with the builder's Shutdown.
-func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats) (*metadata.TelemetryBuilder, error) {
+// newTelemetry registers the figures of the store and of pressure, read
+// whenever metrics are. The caller ends it with the builder's Shutdown.
+func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats, state func() pressure.State) (*metadata.TelemetryBuilder, error) {
 	b, err := metadata.NewTelemetryBuilder(settings)
 	if err != nil {
 		return nil, err
@@ -27,6 +28,20 @@ func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats
 		})
 	}
 	err = errors.Join(
+		b.RegisterScopePressureLevelCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(state().Level))
+			return nil
+		}),
+		b.RegisterScopePressureReadingCallback(func(_ context.Context, o metric.Float64Observer) error {
+			for _, g := range state().Readings {
+				o.Observe(g.Value, metric.WithAttributes(attribute.String("source", string(g.Kind))))
+			}
+			return nil
+		}),
+		b.RegisterScopeStoreBacklogCallback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe(stats().Backlog)
+			return nil
+		}),
 		figure(b.RegisterScopeStoreBlockBytesCallback, func(s store.Stats) int64 { return s.BlockBytes }),
 		figure(b.RegisterScopeStoreBlocksCallback, func(s store.Stats) int64 { return int64(s.Blocks) }),
 		figure(b.RegisterScopeStoreCompactionsCallback, func(s store.Stats) int64 { return s.Compactions }),
@@ -53,6 +68,18 @@ func healthy(s store.Stats) int64 {
 		return 0
 	}
 	return 1
+}
+
+// countChanges returns what counts that a level was entered. All levels are
+// there from the start, so that the first change shows as one.
+func countChanges(b *metadata.TelemetryBuilder) func(entered pressure.Level) {
+	add := func(n int64, level pressure.Level) {
+		b.ScopePressureChanges.Add(context.Background(), n, metric.WithAttributes(attribute.String("level", level.String())))
+	}
+	for level := pressure.Normal; level <= pressure.Critical; level++ {
+		add(0, level)
+	}
+	return func(entered pressure.Level) { add(1, entered) }
 }
 
 // recordRequest returns the api's record func.

@@ -16,9 +16,10 @@
 // # Levels
 //
 // A level begins when the score has stood at its threshold for Confirm, and
-// ends when the score has stayed below threshold - hysteresis for all of Hold.
+// ends when the score has stayed below threshold - hysteresis for all of Hold,
+// or gives way to a higher one.
 // So a spike shorter than Confirm changes nothing, no level lasts less than
-// Hold, and a score that swings around a threshold does not make the level
+// Hold unless a higher one follows, and a score that swings around a threshold does not make the level
 // swing. When a level ends, the next is the highest that would not have ended
 // too: after an overload the way back is one Hold long, not one for each level.
 //

@@ -61,12 +61,15 @@ var memorySamples = []string{
 // NewMemory returns the source of Memory. The limit is GOMEMLIMIT, or a
 // cgroup's where that is lower; without one there are no readings.
 func NewMemory() Source {
-	limit, of := memoryLimit(memlimit.FromCgroup)
-	m := &memory{limit: limit, of: of, samples: make([]metrics.Sample, len(memorySamples)), collect: runtime.GC, now: time.Now, since: time.Now()}
+	return newMemory(memoryLimit(memlimit.FromCgroup)).read
+}
+
+func newMemory(limit uint64, of string) *memory {
+	m := &memory{limit: limit, of: of, samples: make([]metrics.Sample, len(memorySamples)), collect: runtime.GC, now: time.Now}
 	for i, name := range memorySamples {
 		m.samples[i].Name = name
 	}
-	return m.read
+	return m
 }
 
 // memoryLimit returns 0 where there is none.
@@ -76,8 +79,8 @@ func memoryLimit(cgroup func() (uint64, error)) (limit uint64, of string) {
 	if set := sample[0].Value.Uint64(); set != math.MaxInt64 {
 		limit, of = set, "GOMEMLIMIT"
 	}
-	if of2, err := cgroup(); err == nil && of2 > 0 {
-		if share := uint64(float64(of2) * cgroupShare); limit == 0 || share < limit {
+	if all, err := cgroup(); err == nil && all > 0 {
+		if share := uint64(float64(all) * cgroupShare); limit == 0 || share < limit {
 			limit, of = share, "the cgroup's limit"
 		}
 	}

@@ -3,7 +3,6 @@ package pressure
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,8 +36,9 @@ type Monitor struct {
 	mu      sync.Mutex
 	policy  *Policy
 	sources []*registered
-	owners  []owner // of settings, the last one's are in force
+	owners  []*owner // of settings, the last one's are in force
 	history []Change
+	changes int // that there ever were
 }
 
 type registered struct {
@@ -91,27 +91,30 @@ func (m *Monitor) Configure(name string, s Settings) (release func(), err error)
 			return nil, fmt.Errorf("the level of pressure is set by %q already: one pressure processor for each hub", o.name)
 		}
 	}
-	m.owners = append(m.owners, owner{name, s})
+	o := &owner{name, s}
+	m.owners = append(m.owners, o)
 	m.policy.Configure(s)
-	once := new(sync.Once)
-	return func() { once.Do(func() { m.release(s) }) }, nil
+	return func() { m.release(o) }, nil
 }
 
-func (m *Monitor) release(s Settings) {
+func (m *Monitor) release(o *owner) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i, o := range m.owners {
-		if reflect.DeepEqual(o.settings, s) {
-			m.owners = slices.Delete(m.owners, i, i+1)
-			break
-		}
+	at := slices.Index(m.owners, o)
+	if at < 0 {
+		return
 	}
-	if len(m.owners) == 0 {
+	m.owners = slices.Delete(m.owners, at, at+1)
+	switch left := len(m.owners); {
+	case left == 0:
 		m.policy.Configure(DefaultSettings())
+	case at == left: // its settings were in force
+		m.policy.Configure(m.owners[left-1].settings)
 	}
 }
 
-// SetStrategy changes the strategy at all levels until it is configured again.
+// SetStrategy changes the strategy at all levels, from the next step until it
+// is configured again.
 func (m *Monitor) SetStrategy(s Strategy) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -163,6 +166,7 @@ func (m *Monitor) Step() {
 	if state.Level != before {
 		m.history = append(m.history, Change{now, before, state.Level, state.Score, state.Reason})
 		m.history = m.history[max(0, len(m.history)-maxHistory):]
+		m.changes++
 	}
 	m.state.Store(&state)
 }
@@ -188,4 +192,13 @@ func (m *Monitor) History() []Change {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.history)
+}
+
+// ChangesAfter returns the changes of level after the first n, oldest first,
+// as far as they are remembered, and how many there have been.
+func (m *Monitor) ChangesAfter(n int) (changes []Change, total int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fresh := min(m.changes-n, len(m.history))
+	return slices.Clone(m.history[len(m.history)-fresh:]), m.changes
 }

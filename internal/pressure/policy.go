@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -141,7 +142,8 @@ func (p *Policy) gauges(now time.Time) (gauges []Gauge, silent []Kind) {
 }
 
 // move goes up to the highest level whose threshold has been held for Confirm,
-// else down to the highest that has not ended.
+// else down to the highest that has not ended. A level that was only come down
+// to lasts for Hold too.
 func (p *Policy) move(now time.Time, score float64, gauges []Gauge) {
 	t := p.settings.Thresholds
 	next := Normal
@@ -157,36 +159,33 @@ func (p *Policy) move(now time.Time, score float64, gauges []Gauge) {
 		}
 		confirmed := !p.above[l].IsZero() && now.Sub(p.above[l]) >= Confirm
 		held := l <= p.level && now.Sub(p.reached[l]) < t.Hold
-		if confirmed || held {
+		young := l == p.level && now.Sub(p.since) < t.Hold
+		if confirmed || held || young {
 			next = l
 		}
 	}
 	if next != p.level {
 		p.level, p.since = next, now
 	}
-	p.reason = reason(p.level, t, score, gauges)
+	p.reason = reason(p.level, t, gauges)
 }
 
 // reason names the readings that keep the level, or says that it only lasts
 // out its hold.
-func reason(l Level, t Thresholds, score float64, gauges []Gauge) string {
+func reason(l Level, t Thresholds, gauges []Gauge) string {
 	if l == Normal {
 		return ""
 	}
-	text := ""
+	var keep []string
 	for _, g := range gauges {
-		if g.Value < t.of(l)-t.Hysteresis {
-			break
+		if g.Value >= t.of(l)-t.Hysteresis {
+			keep = append(keep, cmp.Or(g.Words, string(g.Kind)))
 		}
-		if text != "" {
-			text += "; "
-		}
-		text += g.Words
 	}
-	if text == "" {
-		return "the load is over, the level is held for " + t.Hold.String()
+	if len(keep) == 0 {
+		return "the load has fallen, the level is held for " + t.Hold.String()
 	}
-	return text
+	return strings.Join(keep, "; ")
 }
 
 // Bounds and pace of admission. What the ring may hold is halved once in

@@ -207,7 +207,9 @@ func TestBacklogIsBounded(t *testing.T) {
 		var refused *store.UnavailableError
 		for i := uint64(1); refused == nil; i++ {
 			td := storetest.Request(i, 10)
+			before := st.Stats().Backlog
 			err := st.Write(context.Background(), td)
+			require.GreaterOrEqual(t, st.Stats().Backlog, before)
 			if err == nil {
 				s.ledger.add(td, true)
 				synctest.Wait()
@@ -217,13 +219,24 @@ func TestBacklogIsBounded(t *testing.T) {
 		}
 		require.Equal(t, time.Second, refused.RetryAfter)
 		require.ErrorContains(t, refused, "backlog")
-		require.Contains(t, st.Stats().Trouble, "cut")
+		stats := st.Stats()
+		require.Contains(t, stats.Trouble, "cut")
+		require.Empty(t, stats.Refusing, "a failing cut refuses nothing by itself")
+		require.Equal(t, 1.0, stats.Backlog)
+		require.Zero(t, stats.StalledMillis, "nobody waits any more")
+		waiter := make(chan error)
+		go func() { waiter <- st.Write(context.Background(), storetest.Request(1000, 1)) }()
+		time.Sleep(400 * time.Millisecond)
+		require.EqualValues(t, 400, st.Stats().StalledMillis)
+		require.Error(t, <-waiter)
+		require.Zero(t, st.Stats().StalledMillis)
 		require.Less(t, st.Stats().HeadBytes, 4*cfg.CutBytes)
 		s.fs.SetHook(nil)
 		time.Sleep(time.Minute)
 		require.NoError(t, store.AwaitCut(st))
 		s.write(st, storetest.Traces(storetest.Spec{Trace: 1, Span: 1}))
 		require.Empty(t, st.Stats().Trouble)
+		require.Zero(t, st.Stats().Backlog)
 		found, err := collect(st, store.ScanOptions{})
 		require.NoError(t, err)
 		require.Len(t, found, len(s.ledger.records))
@@ -259,10 +272,12 @@ func TestFullDisk(t *testing.T) {
 		require.False(t, found, "the reserve is given up")
 		require.ErrorContains(t, st.Write(context.Background(), storetest.Request(1, 1)), "disk is full")
 		require.Contains(t, st.Stats().Trouble, "space")
+		require.Contains(t, st.Stats().Refusing, "space")
 
 		s.fs.SetCapacity(memfs.Unlimited)
 		time.Sleep(2 * time.Second)
 		require.Empty(t, st.Stats().Trouble)
+		require.Empty(t, st.Stats().Refusing)
 		found, err = vfs.Exists(s.fs, "/data/reserve")
 		require.NoError(t, err)
 		require.True(t, found)

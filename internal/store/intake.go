@@ -1,6 +1,7 @@
 package store
 
 import (
+	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -24,11 +25,12 @@ const (
 
 // intake is where callers of Write queue up for the committer, and where
 // admission is decided: what is queued and what the live head holds must stay
-// below the bound, or the writer waits, and after roomWait is told to come
+// below the bound, or the writer waits, and after RoomWait is told to come
 // again. One entry may overshoot the bound, so a batch of any size gets in while
 // there is any room.
 type intake struct {
 	maxBytes, maxSpans int64
+	cutBytes, cutSpans int64         // what the live head holds before it is cut, less than the bound
 	wake               chan struct{} // holds one
 
 	mu      sync.Mutex
@@ -36,6 +38,7 @@ type intake struct {
 	full    bool // the disk is full
 	waiting []*entry
 	room    chan struct{} // closed when there may be room again; nil while nobody waits for it
+	stalled list.List     // since when each writer that waits for room does, a time.Time; the longest first
 	// queued is what waits or is being appended, live what the head holds.
 	queued, live load
 }
@@ -57,9 +60,9 @@ const (
 
 const (
 	retryAfter = time.Second
-	// roomWait is how long a writer waits for a cut to make room. A cut under
+	// RoomWait is how long a writer waits for a cut to make room. A cut under
 	// way takes less; when cuts fail it is what a client waits for a refusal.
-	roomWait = time.Second
+	RoomWait = time.Second
 )
 
 // put queues an entry, and waits for room for it.
@@ -68,7 +71,8 @@ func (q *intake) put(ctx context.Context, en *entry) error {
 	if room == nil {
 		return err
 	}
-	patience := time.NewTimer(roomWait)
+	defer q.stall()()
+	patience := time.NewTimer(RoomWait)
 	defer patience.Stop()
 	for room != nil {
 		select {
@@ -105,6 +109,32 @@ func (q *intake) tryPut(en *entry) (room <-chan struct{}, err error) {
 	q.waiting = append(q.waiting, en)
 	q.signal()
 	return nil, nil
+}
+
+// stall counts a writer among those that wait for room until ended is called.
+func (q *intake) stall() (ended func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	writer := q.stalled.PushBack(time.Now())
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.stalled.Remove(writer)
+	}
+}
+
+// strain says how much of the room beyond a cut is taken, 0 to 1, and for how
+// long the writer has waited that has waited longest.
+func (q *intake) strain() (backlog float64, stalled time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	held := q.queued.plus(q.live)
+	beyond := func(held, cut, bound int64) float64 { return float64(held-cut) / float64(bound-cut) }
+	backlog = max(beyond(held.bytes, q.cutBytes, q.maxBytes), beyond(held.spans, q.cutSpans, q.maxSpans))
+	if longest := q.stalled.Front(); longest != nil {
+		stalled = time.Since(longest.Value.(time.Time))
+	}
+	return min(max(backlog, 0), 1), stalled
 }
 
 func (q *intake) hasRoom() bool {

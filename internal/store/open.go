@@ -49,6 +49,8 @@ func newEngine(cfg Config) *engine {
 		in: intake{
 			maxBytes: 2 * cfg.CutBytes,
 			maxSpans: 2 * int64(cfg.CutSpans),
+			cutBytes: cfg.CutBytes,
+			cutSpans: int64(cfg.CutSpans),
 			wake:     make(chan struct{}, 1),
 		},
 		frozen:         make(chan frozen, 1),

@@ -37,7 +37,10 @@ func (e *engine) Stats() Stats {
 		RecoveredSpans: f.recovered,
 		RecoverySecs:   f.recoveryTime.Seconds(),
 		Trouble:        e.trouble.String(),
+		Refusing:       e.trouble.refusing(),
 	}
+	backlog, stalled := e.in.strain()
+	s.Backlog, s.StalledMillis = backlog, stalled.Milliseconds()
 	v := e.views.acquire()
 	if v == nil {
 		return s

@@ -120,8 +120,19 @@ type Stats struct {
 	Oldest         time.Time `json:"oldest"` // earliest arrival still kept
 	RecoveredSpans int64     `json:"recovered_spans"`
 	RecoverySecs   float64   `json:"recovery_seconds"`
+	// Backlog is how much is taken of the room beyond what the head is cut at,
+	// by what was accepted and is in no block's head yet: 0 in ordinary
+	// operation, at 1 writers wait.
+	Backlog float64 `json:"backlog"`
+	// StalledMillis is for how long the writer has been waiting for room that
+	// has waited longest, RoomWait or less; 0 if none waits.
+	StalledMillis int64 `json:"stalled_ms"`
 	// Trouble is why the store refuses or delays work now; "" when it is well.
 	Trouble string `json:"trouble"`
+	// Refusing is that part of Trouble for which every write is refused now: a
+	// full disk, a log that cannot be written. An implementation may leave this
+	// and the two figures before Trouble empty.
+	Refusing string `json:"-"`
 }
 
 // ErrClosed is returned by every method after Close.

@@ -27,12 +27,21 @@ func (t *trouble) clear(kind EventKind) {
 	delete(t.reasons, kind)
 }
 
-func (t *trouble) String() string {
+func (t *trouble) String() string { return t.of(func(EventKind) bool { return true }) }
+
+// refusing is that part for which no write is taken.
+func (t *trouble) refusing() string {
+	return t.of(func(kind EventKind) bool { return kind == EventAppend || kind == EventSpace })
+}
+
+func (t *trouble) of(counts func(EventKind) bool) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var all []string
 	for kind, reason := range t.reasons {
-		all = append(all, string(kind)+": "+reason)
+		if counts(kind) {
+			all = append(all, string(kind)+": "+reason)
+		}
 	}
 	slices.Sort(all)
 	return strings.Join(all, "; ")

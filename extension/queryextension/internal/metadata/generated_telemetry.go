@@ -28,7 +28,11 @@ type TelemetryBuilder struct {
 	meter                     metric.Meter
 	mu                        sync.Mutex
 	registrations             []metric.Registration
+	ScopePressureChanges      metric.Int64Counter
+	ScopePressureLevel        metric.Int64ObservableGauge
+	ScopePressureReading      metric.Float64ObservableGauge
 	ScopeQueryRequestDuration metric.Float64Histogram
+	ScopeStoreBacklog         metric.Float64ObservableGauge
 	ScopeStoreBlockBytes      metric.Int64ObservableGauge
 	ScopeStoreBlocks          metric.Int64ObservableGauge
 	ScopeStoreCompactions     metric.Int64ObservableCounter
@@ -53,6 +57,51 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterScopePressureLevelCallback sets callback for observable ScopePressureLevel metric.
+func (builder *TelemetryBuilder) RegisterScopePressureLevelCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ScopePressureLevel, obs: o})
+		return nil
+	}, builder.ScopePressureLevel)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterScopePressureReadingCallback sets callback for observable ScopePressureReading metric.
+func (builder *TelemetryBuilder) RegisterScopePressureReadingCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ScopePressureReading, obs: o})
+		return nil
+	}, builder.ScopePressureReading)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterScopeStoreBacklogCallback sets callback for observable ScopeStoreBacklog metric.
+func (builder *TelemetryBuilder) RegisterScopeStoreBacklogCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ScopeStoreBacklog, obs: o})
+		return nil
+	}, builder.ScopeStoreBacklog)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterScopeStoreBlockBytesCallback sets callback for observable ScopeStoreBlockBytes metric.
@@ -260,6 +309,16 @@ func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
 }
 
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
+}
+
 // Shutdown unregister all registered callbacks for async instruments.
 func (builder *TelemetryBuilder) Shutdown() {
 	builder.mu.Lock()
@@ -278,11 +337,35 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ScopePressureChanges, err = builder.meter.Int64Counter(
+		"otelcol_scope_pressure_changes",
+		metric.WithDescription("Times that the level of pressure changed, by the level entered. [Alpha]"),
+		metric.WithUnit("{change}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopePressureLevel, err = builder.meter.Int64ObservableGauge(
+		"otelcol_scope_pressure_level",
+		metric.WithDescription("How hard-pressed the collector is: 0 normal, 1 moderate, 2 high, 3 critical. [Alpha]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopePressureReading, err = builder.meter.Float64ObservableGauge(
+		"otelcol_scope_pressure_reading",
+		metric.WithDescription("The newest reading of each source of pressure, 0 to 1. The highest makes the level. [Alpha]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ScopeQueryRequestDuration, err = builder.meter.Float64Histogram(
 		"otelcol_scope_query_request_duration",
 		metric.WithDescription("How long the query API took to answer. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopeStoreBacklog, err = builder.meter.Float64ObservableGauge(
+		"otelcol_scope_store_backlog",
+		metric.WithDescription("How much is taken of the room that the store has beyond the size at which its head is cut; 0 in ordinary operation, at 1 writers wait. [Alpha]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ScopeStoreBlockBytes, err = builder.meter.Int64ObservableGauge(
