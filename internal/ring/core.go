@@ -233,12 +233,14 @@ func (c *core[W]) close() {
 	c.blocked, c.outside = nil, size{}
 }
 
-// fail completes everything that is unfinished and forgets what waits.
-func (c *core[W]) fail(err error) {
+// fail completes everything that is unfinished. What waits leaves, and is
+// returned.
+func (c *core[W]) fail(err error) (discarded []*Entry[W]) {
 	for level := range c.age {
 		for e := c.age[level].front; e != nil; e = c.age[level].front {
 			c.dequeue(e)
 			e.answer.force(err)
+			discarded = append(discarded, e)
 		}
 	}
 	for b := range c.batches {
@@ -246,6 +248,7 @@ func (c *core[W]) fail(err error) {
 			e.answer.force(err)
 		}
 	}
+	return discarded
 }
 
 // fifo is a queue of partition indexes. Each index is in it at most once, so

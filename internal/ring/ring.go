@@ -171,14 +171,15 @@ func (r *Ring[W]) Close() {
 	r.wake()
 }
 
-// Fail completes everything that is unfinished with err and discards what no
-// worker has taken.
-func (r *Ring[W]) Fail(err error) {
+// Fail completes everything that is unfinished with err. What no worker has
+// taken leaves the ring; it is returned, and is the caller's.
+func (r *Ring[W]) Fail(err error) (discarded []*Entry[W]) {
 	r.mu.Lock()
-	r.core.fail(err)
+	discarded = r.core.fail(err)
 	r.core.admitBlocked(r.now())
 	r.mu.Unlock()
 	r.wake()
+	return discarded
 }
 
 // Backlog returns how many items no worker has taken, and for how long the

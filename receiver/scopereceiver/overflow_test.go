@@ -174,7 +174,7 @@ func TestWorkersScale(t *testing.T) {
 	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 500 }, 10*time.Second, time.Millisecond)
 
 	// Workers that are not needed end without losing anything.
-	r.pool.resize(1)
+	require.NoError(t, r.pool.SetWorkers(1, 1))
 	require.Equal(t, 1, r.pool.count())
 	r.requireTaken("after")
 }

@@ -4,10 +4,11 @@ import "time"
 
 // load is what the policies below decide by.
 type load struct {
-	workers int           // that run
-	busy    int           // that hold a batch
-	waiting int64         // items in the ring that no worker holds
-	oldest  time.Duration // how long the first of them has waited
+	workers  int           // that run
+	busy     int           // that hold a batch
+	retrying int           // of busy: with what the pipeline has refused for now
+	waiting  int64         // items in the ring that no worker holds
+	oldest   time.Duration // how long the first of them has waited
 }
 
 // mostShares bounds into how many batches a backlog is split. Every batch
