@@ -30,10 +30,11 @@ type testHub struct{ *hubtest.Hub }
 
 func newTestHub() *testHub { return &testHub{hubtest.NewHub(storetest.NewModel(time.Now))} }
 
-// status and letters are what the one receiver has registered, nil if
+// status, letters and levers are what the one receiver has registered, nil if
 // nothing.
 func (h *testHub) status() func() any       { return h.Hub.Status()[testID] }
 func (h *testHub) letters() hub.DeadLetters { return h.Hub.DeadLetters()[testID] }
+func (h *testHub) levers() hub.Intake       { return h.Hub.Intake()[testID] }
 
 // startWithHub runs a receiver whose pipeline ends in h's store.
 func startWithHub(t *testing.T, h *testHub, change func(*Config)) *rig {
