@@ -91,9 +91,7 @@ func (p *pool) rescale(s *scaler) {
 	l := p.load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.paused {
-		p.resize(s.next(l, p.bounds, p.batch))
-	}
+	p.resize(s.next(l, p.bounds, p.batch))
 }
 
 func (p *pool) load() load {

@@ -185,6 +185,24 @@ func TestRetryLeavesAloneWhatIsSettled(t *testing.T) {
 	})
 }
 
+func TestOnlyWhatIsNotSettledIsLost(t *testing.T) {
+	inBubble(t, oneWorker, func(t *testing.T, b bubble) {
+		b.pipeline.set(func(td ptrace.Traces) error {
+			switch {
+			case contains(td, "bad"):
+				return errPoison
+			case contains(td, "last"):
+				return errDown
+			}
+			return nil
+		})
+		require.NoError(t, b.feed.traces(t.Context(), otlp("good", "bad", "last", "too", "more")))
+		require.NoError(t, b.Shutdown(t.Context()))
+		require.Equal(t, []string{"good"}, b.pipeline.names())
+		b.requireLost(3)
+	})
+}
+
 func TestBufferedAndTooLargeForTheDeadLetters(t *testing.T) {
 	inBubble(t, func(c *Config) { oneWorker(c); c.DeadLetters.MaxBytes = 1 << 20 }, func(t *testing.T, b bubble) {
 		b.pipeline.set(func(td ptrace.Traces) error {
