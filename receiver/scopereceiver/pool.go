@@ -76,11 +76,11 @@ func (p *pool) start() {
 func (p *pool) scale() {
 	ticker := time.NewTicker(scaleInterval)
 	defer ticker.Stop()
-	var s scaler
+	s := newScaler()
 	for {
 		select {
 		case <-ticker.C:
-			p.rescale(&s)
+			p.rescale(s)
 		case <-p.halt:
 			return
 		}
