@@ -7,43 +7,61 @@ import "fmt"
 //
 // Invariants between steps:
 //   - queued + flight is within limit;
-//   - an entry waits (is in its partition's queue and in the age list of its
-//     priority, and counts in queued), or is held (is in exactly one batch of
-//     batches, and counts in flight), or has left;
-//   - a partition is in ready when it is not claimed and its queue is not
-//     empty; it may stay there after drops have emptied it (take skips it);
-//   - readyItems are the items that wait in partitions that are not claimed.
+//   - an entry waits (is in its partition's queue and in two lists by age, and
+//     counts in queued), or is held (is in exactly one batch of batches, and
+//     counts in flight), or has left; until then it counts for its client;
+//   - a partition is in ready exactly when it is not claimed and its queue is
+//     not empty;
+//   - readyItems are the items that wait in partitions that are not claimed;
+//   - requests wait outside only while overflow is Block.
 type core[W any] struct {
 	limit    size
+	fraction float64 // of limit, that bound is
+	bound    size    // up to which requests come in; what is there already may be more
 	overflow Overflow
 
+	clients    clients
+	service    service
 	partitions []partition[W] // the last is the shared one
-	ready      fifo
+	ready      heap[*partition[W]]
+	unfilled   []*partition[W] // of a take that is under way: ready, but with nothing that fits
 	age        [levels]list[W]
 	waiting    [levels]size // of the entries in age
 	queued     size
 	flight     size
 	readyItems int64
 	batches    map[*Batch[W]]struct{}
-	blocked    []*blockedPush[W] // first come first
+	blocked    []*blockedPush[W] // in order of arrival
 	outside    size              // of blocked
+	admissions uint64            // of blocked; how often they were looked through
 	seq        uint64
 	closed     bool
 
 	dropped  int64 // items, since start
 	refused  int64 // items, since start
+	unfair   int64 // items of refused for which there was room
 	accepted int64 // items, since start
 }
 
 type partition[W any] struct {
-	queue   list[W]
-	items   int64
-	claimed bool // never true of the shared one
-	listed  bool // is in ready
+	number   int
+	slot     int // in ready, -1 if it is not there
+	queue    heap[*Entry[W]]
+	arrived  list[W] // of queue, the longest waiting first
+	sequence sequence
+	items    int64
+	claimed  bool // never true of the shared one
 }
+
+// before is for partitions in which something waits: the one whose first entry
+// comes first.
+func (p *partition[W]) before(o *partition[W]) bool { return p.queue[0].before(o.queue[0]) }
+
+func (p *partition[W]) place() *int { return &p.slot }
 
 // blockedPush is a request that waits outside for space.
 type blockedPush[W any] struct {
+	client *client
 	parts  []Part[W]
 	size   size
 	answer *Completion
@@ -54,15 +72,17 @@ func newCore[W any](cfg Config) *core[W] {
 	c := &core[W]{
 		limit:      size{cfg.MaxItems, cfg.MaxBytes},
 		overflow:   cfg.Overflow,
+		clients:    newClients(),
 		partitions: make([]partition[W], cfg.Partitions+1),
-		ready:      fifo{slots: make([]int, cfg.Partitions+1)},
 		batches:    map[*Batch[W]]struct{}{},
 	}
+	c.setBound(0, 1)
 	for i := range c.partitions {
-		c.partitions[i].queue.which = byOrder
+		p := &c.partitions[i]
+		p.number, p.slot, p.arrived.which = i, -1, inPartition
 	}
 	for i := range c.age {
-		c.age[i].which = byAge
+		c.age[i].which = byPriority
 	}
 	return c
 }
@@ -83,23 +103,26 @@ func (c *core[W]) index(number int) int {
 }
 
 // enqueue takes a part in. The caller made room for it.
-func (c *core[W]) enqueue(now int64, p *Part[W], e *Entry[W], answer *Completion) {
-	at := c.index(p.Partition)
+func (c *core[W]) enqueue(now int64, cl *client, p *Part[W], e *Entry[W], answer *Completion) {
+	part := &c.partitions[c.index(p.Partition)]
 	c.seq++
+	start := c.service.start(&cl.flows[p.Priority], p.Items, p.Priority)
 	*e = Entry[W]{
 		Work: p.Work, Partition: p.Partition, Items: p.Items, Bytes: p.Bytes,
-		priority: p.Priority, seq: c.seq, at: now, answer: answer,
+		priority: p.Priority, seq: c.seq, start: start, turn: part.sequence.turn(start, p.Keys),
+		at: now, client: cl, answer: answer,
 	}
-	part := &c.partitions[at]
 	part.queue.push(e)
+	part.arrived.push(e)
 	part.items += int64(e.Items)
 	c.age[e.priority].push(e)
 	c.waiting[e.priority] = c.waiting[e.priority].plus(e.size())
 	c.queued = c.queued.plus(e.size())
+	c.clients.take(cl, e.size())
 	c.accepted += int64(e.Items)
 	if !part.claimed {
 		c.readyItems += int64(e.Items)
-		c.list(at)
+		c.list(part)
 	}
 }
 
@@ -107,78 +130,111 @@ func (c *core[W]) enqueue(now int64, p *Part[W], e *Entry[W], answer *Completion
 func (c *core[W]) dequeue(e *Entry[W]) {
 	part := &c.partitions[c.index(e.Partition)]
 	part.queue.remove(e)
+	part.arrived.remove(e)
 	part.items -= int64(e.Items)
+	if len(part.queue) == 0 {
+		part.sequence.reset()
+	}
 	c.age[e.priority].remove(e)
 	c.waiting[e.priority] = c.waiting[e.priority].minus(e.size())
 	c.queued = c.queued.minus(e.size())
+	if c.queued.items == 0 {
+		c.service.idle()
+	}
 	if !part.claimed {
 		c.readyItems -= int64(e.Items)
 	}
 }
 
-func (c *core[W]) drop(e *Entry[W]) {
+// discard ends an entry that waits.
+func (c *core[W]) discard(now int64, e *Entry[W]) {
 	c.dequeue(e)
+	if part := &c.partitions[c.index(e.Partition)]; part.slot >= 0 {
+		if len(part.queue) == 0 {
+			c.unlist(part)
+		} else {
+			c.ready.fix(part)
+		}
+	}
+	c.clients.give(now, e.client, e.size())
+}
+
+func (c *core[W]) drop(now int64, e *Entry[W]) {
+	c.discard(now, e)
 	c.dropped += int64(e.Items)
 	e.answer.part(ErrDropped)
 }
 
-// list puts a partition that has something to hand out at the end of ready.
-func (c *core[W]) list(at int) {
-	part := &c.partitions[at]
-	if part.listed || part.queue.front == nil {
-		return
+// list puts a partition that has something to hand out into ready, or where it
+// belongs there when it has got something more.
+func (c *core[W]) list(part *partition[W]) {
+	switch {
+	case part.slot >= 0:
+		c.ready.fix(part)
+	case len(part.queue) > 0:
+		c.ready.push(part)
 	}
-	part.listed = true
-	c.ready.push(at)
 }
 
-// take claims ready partitions and hands out their entries, up to want.Max
-// items but at least one entry. Nil means that there is nothing to take now:
-// ask again after wait nanoseconds, or when something changes if wait is 0.
+func (c *core[W]) unlist(part *partition[W]) {
+	c.ready.remove(part)
+	part.slot = -1
+}
+
+// take claims ready partitions, the one with the best entry first, and hands
+// out their entries, up to want.Max items but at least one entry. Nil means
+// that there is nothing to take now: ask again after wait nanoseconds, or when
+// something changes if wait is 0.
 func (c *core[W]) take(now int64, want Want) (b *Batch[W], wait int64) {
-	c.skipEmptied()
 	if c.readyItems == 0 {
 		return nil, 0
 	}
 	if wait := c.hold(now, want); wait > 0 {
 		return nil, wait
 	}
+	c.service.begin(c.ready[0].queue[0].start)
 	b = &Batch[W]{}
-	for n := c.ready.len(); n > 0 && b.Items < want.Max; n-- {
-		at := c.ready.pop()
-		part := &c.partitions[at]
-		part.listed = false
-		if !c.fill(b, part, want.Max) {
-			c.list(at)
-			continue
-		}
-		if at == c.shared() {
-			c.list(at)
+	for len(c.ready) > 0 && b.Items < want.Max {
+		part := c.ready[0]
+		c.unlist(part)
+		moved := c.fill(b, part, want.Max)
+		if !moved || part.number == c.shared() {
+			c.unfilled = append(c.unfilled, part)
 			continue
 		}
 		part.claimed = true
 		c.readyItems -= part.items
-		b.claimed = append(b.claimed, at)
+		b.claimed = append(b.claimed, part.number)
 	}
+	for _, part := range c.unfilled {
+		c.list(part)
+	}
+	c.unfilled = c.unfilled[:0]
+	c.service.serve(b.Items)
 	c.batches[b] = struct{}{}
 	return b, 0
 }
 
 // hold says for how long a batch should wait to become bigger: never when no
-// batch is under way, else until there are want.Min items or the first of them
-// has waited for want.Delay.
+// batch is under way, else until there are want.Min items or one of them has
+// waited for want.Delay. It looks at fewer than want.Min partitions.
 func (c *core[W]) hold(now int64, want Want) int64 {
 	if c.closed || len(c.batches) == 0 || c.readyItems >= int64(want.Min) {
 		return 0
 	}
-	first := c.partitions[c.ready.peek()].queue.front
-	return max(0, want.Delay.Nanoseconds()-(now-first.at))
+	first := now
+	for _, part := range c.ready {
+		first = min(first, part.arrived.front.at)
+	}
+	return max(0, want.Delay.Nanoseconds()-(now-first))
 }
 
-// fill moves entries of one partition into b and reports whether it moved any.
+// fill moves the first entries of one partition into b and reports whether it
+// moved any.
 func (c *core[W]) fill(b *Batch[W], part *partition[W], limit int) bool {
 	moved := false
-	for e := part.queue.front; e != nil; e = part.queue.front {
+	for len(part.queue) > 0 {
+		e := part.queue[0]
 		if len(b.Entries) > 0 && b.Items+e.Items > limit {
 			break
 		}
@@ -192,12 +248,6 @@ func (c *core[W]) fill(b *Batch[W], part *partition[W], limit int) bool {
 	return moved
 }
 
-func (c *core[W]) skipEmptied() {
-	for c.ready.len() > 0 && c.partitions[c.ready.peek()].queue.front == nil {
-		c.partitions[c.ready.pop()].listed = false
-	}
-}
-
 // release ends a batch: partitions and memory are free again, its entries'
 // requests have their results (err for what is not complete), and blocked
 // requests come in.
@@ -208,6 +258,7 @@ func (c *core[W]) release(now int64, b *Batch[W], err error) {
 	delete(c.batches, b)
 	for _, e := range b.Entries {
 		c.flight = c.flight.minus(e.size())
+		c.clients.give(now, e.client, e.size())
 		e.Complete(err)
 		e.answer.part(e.result)
 	}
@@ -215,7 +266,7 @@ func (c *core[W]) release(now int64, b *Batch[W], err error) {
 		part := &c.partitions[at]
 		part.claimed = false
 		c.readyItems += part.items
-		c.list(at)
+		c.list(part)
 	}
 	c.admitBlocked(now)
 }
@@ -224,21 +275,21 @@ func (c *core[W]) release(now int64, b *Batch[W], err error) {
 func (c *core[W]) finished() bool { return c.closed && c.queued.items == 0 }
 
 // close refuses what comes from now on, and what waits outside.
-func (c *core[W]) close() {
+func (c *core[W]) close(now int64) {
 	c.closed = true
-	for _, w := range c.blocked {
-		c.refused += w.size.items
-		w.decide <- ErrClosed
+	for len(c.blocked) > 0 {
+		w := c.blocked[0]
+		c.unblock(now, 0)
+		w.decide <- c.refuse(w.size, ErrClosed)
 	}
-	c.blocked, c.outside = nil, size{}
 }
 
 // fail completes everything that is unfinished. What waits leaves, and is
 // returned.
-func (c *core[W]) fail(err error) (discarded []*Entry[W]) {
+func (c *core[W]) fail(now int64, err error) (discarded []*Entry[W]) {
 	for level := range c.age {
 		for e := c.age[level].front; e != nil; e = c.age[level].front {
-			c.dequeue(e)
+			c.discard(now, e)
 			e.answer.force(err)
 			discarded = append(discarded, e)
 		}
@@ -249,26 +300,4 @@ func (c *core[W]) fail(err error) (discarded []*Entry[W]) {
 		}
 	}
 	return discarded
-}
-
-// fifo is a queue of partition indexes. Each index is in it at most once, so
-// it never outgrows its slots.
-type fifo struct {
-	slots       []int
-	head, count int
-}
-
-func (f *fifo) len() int  { return f.count }
-func (f *fifo) peek() int { return f.slots[f.head] }
-
-func (f *fifo) push(v int) {
-	f.slots[(f.head+f.count)%len(f.slots)] = v
-	f.count++
-}
-
-func (f *fifo) pop() int {
-	v := f.slots[f.head]
-	f.head = (f.head + 1) % len(f.slots)
-	f.count--
-	return v
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,10 +22,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // the command says it is, in milliseconds.
 //
 //	new items=N bytes=N partitions=N overflow=NAME
-//	push REQUEST [at=MS]            input: partition NAME items [bytes] [priority] a line
+//	push REQUEST [client=N at=MS]   input: partition NAME items [bytes] [priority] [keys=0,63] a line
 //	take BATCH max=N [min=N delay=MS at=MS]
 //	complete BATCH NAME [error=TEXT]
-//	release BATCH [error=TEXT] | close | fail | giveup REQUEST | stats
+//	release BATCH [error=TEXT at=MS] | close | fail | giveup REQUEST
+//	overflow NAME | bound FRACTION | stats [at=MS]
 func TestCore(t *testing.T) {
 	datadriven.Walk(t, "testdata/core", func(t *testing.T, path string) {
 		tr := &transcript{}
@@ -47,7 +50,7 @@ func (tr *transcript) step(t *testing.T, d *datadriven.TestData) string {
 	if len(d.CmdArgs) > 0 {
 		name = d.CmdArgs[0].Key
 	}
-	var at, items, maxItems, minItems, partitions int64
+	var at, items, maxItems, minItems, partitions, client int64
 	maybe := func(key string, v *int64) {
 		if d.HasArg(key) {
 			d.ScanArgs(t, key, v)
@@ -71,7 +74,8 @@ func (tr *transcript) step(t *testing.T, d *datadriven.TestData) string {
 			blocked: map[string]*blockedPush[string]{}, said: map[string]bool{},
 		}
 	case "push":
-		answer, blocked, err := tr.core.push(now, parseParts(t, d.Input))
+		maybe("client", &client)
+		answer, blocked, err := tr.core.push(now, uint64(client), parseParts(t, d.Input))
 		if answer != nil {
 			tr.answers[name] = answer
 		}
@@ -107,12 +111,19 @@ func (tr *transcript) step(t *testing.T, d *datadriven.TestData) string {
 	case "giveup":
 		fmt.Fprintf(&out, "left %v\n", tr.core.giveUp(now, tr.blocked[name]))
 	case "close":
-		tr.core.close()
+		tr.core.close(now)
 	case "fail":
-		tr.core.fail(errors.New("deadline"))
+		tr.core.fail(now, errors.New("deadline"))
 	case "stats":
-		r := Ring[string]{core: tr.core}
-		fmt.Fprintf(&out, "%+v\n", r.Stats())
+		fmt.Fprintf(&out, "%+v\npressure %.3g\n", tr.core.stats(now), tr.core.pressure(now))
+	case "overflow":
+		o, err := ParseOverflow(name)
+		require.NoError(t, err)
+		tr.core.setOverflow(now, o)
+	case "bound":
+		fraction, err := strconv.ParseFloat(name, 64)
+		require.NoError(t, err)
+		tr.core.setBound(now, fraction)
 	default:
 		t.Fatalf("unknown command %q", d.Cmd)
 	}
@@ -189,10 +200,17 @@ func parseParts(t *testing.T, input string) []Part[string] {
 		_, err := fmt.Sscan(f[2], &p.Items)
 		require.NoError(t, err)
 		for _, word := range f[3:] {
-			switch word {
-			case "low":
+			keys, isKeys := strings.CutPrefix(word, "keys=")
+			switch {
+			case isKeys:
+				for key := range strings.SplitSeq(keys, ",") {
+					bit, err := strconv.Atoi(key)
+					require.NoError(t, err)
+					p.Keys |= 1 << bit
+				}
+			case word == "low":
 				p.Priority = Low
-			case "high":
+			case word == "high":
 				p.Priority = High
 			default:
 				_, err := fmt.Sscan(word, &p.Bytes)
@@ -208,30 +226,59 @@ func parseParts(t *testing.T, input string) []Part[string] {
 func checkInvariants[W any](t require.TestingT, c *core[W]) {
 	var queued, flight size
 	var ready int64
+	held := map[*client]size{}
+	listed := 0
 	for i := range c.partitions {
 		part := &c.partitions[i]
 		var items int64
-		last := uint64(0)
-		for e := part.queue.front; e != nil; e = e.links[byOrder].next {
-			require.Greater(t, e.seq, last, "order of a partition")
+		last, entries := uint64(0), 0
+		for e := part.arrived.front; e != nil; e = e.links[inPartition].next {
+			require.Greater(t, e.seq, last, "order of arrival")
+			require.Same(t, e, part.queue[e.slot])
+			require.False(t, e.slot > 0 && e.before(part.queue[(e.slot-1)/2]), "order of the queue")
 			last = e.seq
+			entries++
 			items += int64(e.Items)
 			queued = queued.plus(e.size())
+			held[e.client] = held[e.client].plus(e.size())
 		}
+		require.Len(t, part.queue, entries)
 		require.Equal(t, part.items, items)
+		require.Equal(t, !part.claimed && entries > 0, part.slot >= 0, "a partition is ready when it has work and is not claimed")
 		if !part.claimed {
 			ready += items
-			require.True(t, items == 0 || part.listed, "a partition with work is ready")
+		}
+		if part.slot >= 0 {
+			listed++
+			require.Same(t, part, c.ready[part.slot])
+			require.False(t, part.slot > 0 && part.before(c.ready[(part.slot-1)/2]), "order of partitions")
 		}
 	}
+	require.Len(t, c.ready, listed)
 	for b := range c.batches {
 		for _, e := range b.Entries {
 			flight = flight.plus(e.size())
+			held[e.client] = held[e.client].plus(e.size())
 		}
 	}
+	outside := map[*client]int{}
+	var line size
+	for _, w := range c.blocked {
+		outside[w.client]++
+		line = line.plus(w.size)
+	}
+	require.Equal(t, line, c.outside)
+	for _, cl := range c.clients.known {
+		require.Equal(t, outside[cl], cl.outside, "requests of a client that wait for space")
+	}
+	for cl, s := range held {
+		require.Equal(t, s, cl.held, "what a client holds")
+		require.True(t, cl == &c.clients.nobody || c.clients.known[cl.id] == cl, "who holds something is known")
+	}
+	require.Equal(t, len(c.clients.known), c.clients.bySeen.Len())
 	for level := range c.age {
 		var waiting size
-		for e := c.age[level].front; e != nil; e = e.links[byAge].next {
+		for e := c.age[level].front; e != nil; e = e.links[byPriority].next {
 			waiting = waiting.plus(e.size())
 		}
 		require.Equal(t, c.waiting[level], waiting)
@@ -240,6 +287,7 @@ func checkInvariants[W any](t require.TestingT, c *core[W]) {
 	require.Equal(t, c.flight, flight)
 	require.Equal(t, c.readyItems, ready)
 	require.True(t, queued.plus(flight).within(c.limit), "bounds")
+	require.True(t, c.overflow == Block || len(c.blocked) == 0, "who waits for space")
 }
 
 func TestParseOverflow(t *testing.T) {
@@ -256,14 +304,17 @@ func TestMisuse(t *testing.T) {
 	c := newCore[string](Config{Partitions: 2, MaxItems: 10, MaxBytes: 10})
 	for _, partition := range []int{-2, 2} {
 		require.PanicsWithValue(t, fmt.Sprintf("ring: no partition %d, there are 2", partition), func() {
-			_, _, _ = c.push(0, []Part[string]{{Partition: partition, Items: 1}})
+			_, _, _ = c.push(0, 0, []Part[string]{{Partition: partition, Items: 1}})
 		})
 	}
-	_, _, err := c.push(0, []Part[string]{{Items: 1}})
+	_, _, err := c.push(0, 0, []Part[string]{{Items: 1}})
 	require.NoError(t, err)
 	b, _ := c.take(0, Want{Max: 1})
 	c.release(0, b, nil)
 	require.PanicsWithValue(t, "ring: a batch was released twice", func() { c.release(0, b, nil) })
+	for _, fraction := range []float64{0, -1, 1.01, math.NaN()} {
+		require.PanicsWithValue(t, fmt.Sprintf("ring: a bound of %v is not within (0, 1]", fraction), func() { c.setBound(0, fraction) })
+	}
 }
 
 func TestCompletion(t *testing.T) {

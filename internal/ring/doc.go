@@ -4,21 +4,32 @@
 //
 // # What it holds
 //
-// A request is pushed as parts, one for each partition it touches. Each part
-// becomes an entry: the work itself, how many items it counts for, how many
-// bytes of memory it stands for, and its priority. The parts of one request
-// share one Completion. The bounds (items and bytes) are over everything that
+// A request is pushed by a client, as parts, one for each partition it
+// touches. Each part becomes an entry: the work itself, how many items it
+// counts for, how many bytes of memory it stands for, its priority, and which
+// keys it has. The parts of one request share one Completion. The bounds (items and bytes) are over everything that
 // was pushed and not yet released: what waits and what workers have taken. So
 // they bound memory, not only the queue.
 //
 // # Order and claims
 //
-// The entries of one partition are handed out in the order in which they were
-// pushed, and while a worker holds entries of a partition no other worker gets
-// any of it. That is what keeps the order of a process's events while workers
-// run side by side, and what lets state that belongs to a partition do without
-// a lock. The partition Shared is the exception: its entries need no order and
-// may be held by any number of workers at once.
+// While a worker holds entries of a partition no other worker gets any of it.
+// That is what keeps the order of a process's events while workers run side by
+// side, and what lets state that belongs to a partition do without a lock. The
+// partition Shared is the exception: any number of workers may hold its
+// entries at once.
+//
+// The entries of one client and priority are a flow, and the flows that have
+// entries waiting are served in turn, by their weights: a high entry counts
+// for a sixteenth of its items, a normal one for a quarter, a low one for all.
+// So what is important overtakes, a client that sends little is not stuck
+// behind one that sends much, and nobody waits for ever. Keys are stronger: of
+// two entries of a partition with a key in common the one that was pushed
+// first is handed out first.
+//
+// A batch begins with the partition whose first entry is due first and takes
+// what fits of it before it goes on to the next, so that it claims few. How
+// fair service is, then, is a matter of one batch.
 //
 // # Protocol
 //
@@ -43,13 +54,28 @@
 // # When it is full
 //
 // Refuse answers ErrFull and takes nothing. Block lets Push wait for space
-// (first come, first served; what waits outside is bounded by the same limits
-// again, and beyond them refused). DropOldest removes the oldest entries that
-// no worker has taken; DropNewest drops the request itself; ByPriority removes
-// the oldest of the entries with the lowest priority, never one as important
-// as the newcomer, and refuses what then finds no room. Entries that are
-// dropped complete with ErrDropped. A request that would not fit into the
-// empty ring is refused with a TooLargeError, which trying again cannot cure.
+// (what waits outside is bounded by the same limits again, and beyond them
+// refused). DropOldest removes the oldest entries that no worker has taken;
+// DropNewest drops the request itself; ByPriority removes the oldest of the
+// entries with the lowest priority, never one as important as the newcomer,
+// and refuses what then finds no room. Entries that are dropped complete with
+// ErrDropped. A request that would not fit into the empty ring is refused with
+// a TooLargeError, which trying again cannot cure.
+//
+// With Refuse and Block, clients share the space. Those count that have
+// something in the ring or had, or pushed, within ten seconds. Each has an
+// equal share, and the last sixteenth of the ring is kept for requests that
+// leave their client within it: others come in while the ring is less full
+// than that. A client that is alone may fill the ring. Requests that wait for
+// space come in as they came, except that those beyond their client's share
+// are passed by those within theirs, of other clients. Where room is made by
+// dropping there is no share: newcomers always come in, or it is their
+// priority that counts.
+//
+// SetBound keeps the ring from being filled beyond a fraction of its limits.
+// What is in it stays; under DropOldest and ByPriority a newcomer then pushes
+// out no more than it needs itself. Whatever the bound and the shares, an
+// empty ring takes any request that it can hold.
 //
 // # The end
 //

@@ -4,7 +4,7 @@ package ring
 // may hold entries of it at once.
 const Shared = -1
 
-// Priority says what ByPriority drops first.
+// Priority says what is served sooner, and what ByPriority drops first.
 type Priority uint8
 
 // Priorities, the least important first.
@@ -16,13 +16,17 @@ const (
 )
 
 // Part is the share of a request that goes to one partition. Several parts of
-// one request may go to the same partition; they keep their order.
+// one request may go to the same partition.
 type Part[W any] struct {
 	Partition int // 0 <= Partition < Config.Partitions, or Shared
 	Work      W
 	Items     int   // at least 1
 	Bytes     int64 // of memory that Work stands for, at least 0
 	Priority  Priority
+	// Keys is a set, one bit for each thing in Work that has an order of its
+	// own, such as a process. Of two parts in one partition that have a key in
+	// common the one that was pushed first is handed out first.
+	Keys uint64
 }
 
 func (p *Part[W]) size() size { return size{int64(p.Items), p.Bytes} }
@@ -35,13 +39,24 @@ type Entry[W any] struct {
 	Bytes     int64
 
 	priority Priority
+	complete bool   // owned by the worker that holds the entry
 	seq      uint64 // order of arrival over all partitions
+	start    uint64 // its place in its flow; see service
+	turn     uint64 // its place in its partition; see sequence
+	slot     int    // in its partition's queue
 	at       int64  // when it was pushed, nanoseconds of the ring's clock
+	client   *client
 	answer   *Completion
-	complete bool  // owned by the worker that holds the entry
 	result   error // once complete
 	links    [2]link[W]
 }
+
+// before is the order of service: by turn, then by arrival.
+func (e *Entry[W]) before(o *Entry[W]) bool {
+	return e.turn < o.turn || e.turn == o.turn && e.seq < o.seq
+}
+
+func (e *Entry[W]) place() *int { return &e.slot }
 
 // Complete says what became of the entry: nil, or what the client has to be
 // told, which it is when the batch is released. Only the first call counts. It
@@ -66,10 +81,15 @@ func (s size) minus(o size) size { return size{s.items - o.items, s.bytes - o.by
 // within reports whether s exceeds limit in neither unit.
 func (s size) within(limit size) bool { return s.items <= limit.items && s.bytes <= limit.bytes }
 
+// of returns what fraction of limit s is, in the unit in which it is more.
+func (s size) of(limit size) float64 {
+	return max(float64(s.items)/float64(max(1, limit.items)), float64(s.bytes)/float64(max(1, limit.bytes)))
+}
+
 // The two lists that an entry may be in at once.
 const (
-	byOrder = 0 // its partition's queue
-	byAge   = 1 // all entries of its priority that wait
+	inPartition = 0 // those that wait in its partition
+	byPriority  = 1 // those of its priority that wait
 )
 
 type link[W any] struct{ prev, next *Entry[W] }

@@ -14,8 +14,17 @@ import (
 type model struct {
 	t        *rapid.T
 	core     *core[int]
+	now      int64
 	overflow Overflow
 	limit    size
+	bound    size
+	unfair   int64
+
+	clients  map[uint64]*modelClient // without 0
+	nobody   [levels]uint64          // flows of client 0
+	time     uint64                  // of service
+	greatest uint64                  // start of any flow
+	served   uint64
 
 	waiting  []modelEntry // in the order of arrival
 	held     map[*Batch[int]][]modelEntry
@@ -23,14 +32,27 @@ type model struct {
 	blocked  []*modelPush
 	next     int
 	closed   bool
+
+	// The turns that were given in a partition since it was empty last.
+	turns map[int][]modelTurn
 }
 
+type modelClient struct {
+	last  int64 // when it pushed or held something
+	flows [levels]uint64
+}
+
+type modelTurn struct{ keys, turn uint64 }
+
 type modelEntry struct {
-	work      int
-	partition int
-	size      size
-	priority  Priority
-	request   *request
+	work        int
+	partition   int
+	size        size
+	priority    Priority
+	client      uint64
+	keys        uint64
+	start, turn uint64
+	request     *request
 }
 
 type request struct {
@@ -39,8 +61,10 @@ type request struct {
 }
 
 type modelPush struct {
-	real  *blockedPush[int]
-	parts []Part[int]
+	real   *blockedPush[int]
+	client uint64
+	parts  []Part[int]
+	total  size
 }
 
 var errModel = errors.New("failed by the test")
@@ -56,7 +80,9 @@ func TestModel(t *testing.T) {
 		m := &model{
 			t: t, core: newCore[int](cfg), overflow: cfg.Overflow, limit: size{cfg.MaxItems, cfg.MaxBytes},
 			held: map[*Batch[int]][]modelEntry{}, requests: map[*Completion]*request{},
+			clients: map[uint64]*modelClient{}, turns: map[int][]modelTurn{},
 		}
+		m.bound = m.limit
 		t.Repeat(map[string]func(*rapid.T){
 			"push":    m.push,
 			"push 2":  m.push,
@@ -64,25 +90,16 @@ func TestModel(t *testing.T) {
 			"release": m.release,
 			"give up": m.giveUp,
 			"close":   m.close,
+			"change":  m.change,
+			"pass":    m.pass,
 			"":        m.check,
 		})
 	})
 }
 
-func (m *model) used() (s size) {
-	for _, e := range m.waiting {
-		s = s.plus(e.size)
-	}
-	for _, b := range m.held {
-		for _, e := range b {
-			s = s.plus(e.size)
-		}
-	}
-	return s
-}
-
 func (m *model) push(t *rapid.T) {
-	parts := make([]Part[int], rapid.IntRange(0, 4).Draw(t, "parts"))
+	client := rapid.Uint64Range(0, 3).Draw(t, "client")
+	parts := make([]Part[int], rapid.IntRange(1, 4).Draw(t, "parts"))
 	var total size
 	for i := range parts {
 		m.next++
@@ -92,49 +109,113 @@ func (m *model) push(t *rapid.T) {
 			Items:     rapid.IntRange(1, 8).Draw(t, "items"),
 			Bytes:     rapid.Int64Range(0, 10).Draw(t, "bytes"),
 			Priority:  Priority(rapid.IntRange(0, 2).Draw(t, "priority")),
+			Keys:      rapid.SampledFrom([]uint64{0, 1, 2, 3, 1 << 63, 1<<63 | 2}).Draw(t, "keys"),
 		}
 		total = total.plus(parts[i].size())
 	}
-	answer, blocked, err := m.core.push(0, parts)
-
-	fits := len(m.blocked) == 0 && m.used().plus(total).within(m.limit)
-	switch {
-	case m.closed:
+	answer, blocked, err := m.core.push(m.now, client, parts)
+	if m.closed {
 		require.ErrorIs(t, err, ErrClosed)
-	case !total.within(m.limit):
+		return
+	}
+	if !total.within(m.limit) {
 		var tooLarge *TooLargeError
 		require.ErrorAs(t, err, &tooLarge)
-	case fits:
+		return
+	}
+	m.age()
+	if client != 0 {
+		if m.clients[client] == nil {
+			m.clients[client] = &modelClient{}
+		}
+		m.clients[client].last = m.now
+	}
+	if m.overflow != Block {
+		require.Nil(t, blocked)
+		m.decide(t, client, parts, total, answer, err)
+		return
+	}
+	goes := m.fits(total) && m.fair(client, total)
+	if len(m.blocked) > 0 {
+		first := m.blocked[0]
+		goes = m.fits(total) && m.inShare(client, total) && !m.waitsOutside(client) && !m.inShare(first.client, first.total)
+	}
+	switch {
+	case goes:
 		require.NoError(t, err)
-		m.admit(parts, answer)
+		m.admit(client, parts, answer)
+	case blocked != nil:
+		m.blocked = append(m.blocked, &modelPush{blocked, client, parts, total})
+	default:
+		m.refused(t, total, answer, err)
+	}
+}
+
+func (m *model) refused(t *rapid.T, total size, answer *Completion, err error) {
+	require.ErrorIs(t, err, ErrFull)
+	require.Nil(t, answer)
+	if m.fits(total) {
+		m.unfair += total.items
+	}
+}
+
+// decide follows what became of a request that does not wait.
+func (m *model) decide(t *rapid.T, client uint64, parts []Part[int], total size, answer *Completion, err error) {
+	switch {
+	case m.fits(total) && (m.overflow != Refuse || m.fair(client, total)):
+		require.NoError(t, err)
+		m.admit(client, parts, answer)
 	case m.overflow == DropNewest:
 		require.NoError(t, err)
 		require.ErrorIs(t, answer.Err(), ErrDropped)
-	case m.overflow == Block && blocked != nil:
-		m.blocked = append(m.blocked, &modelPush{blocked, parts})
 	case m.overflow == DropOldest && err == nil:
-		for !m.used().plus(total).within(m.limit) {
+		goal := m.goal()
+		for !m.used().plus(total).within(goal) {
 			m.drop(0)
 		}
-		m.admit(parts, answer)
-	case m.overflow == ByPriority:
-		m.admitByPriority(t, parts, answer, err)
-	default:
+		m.admit(client, parts, answer)
+	case m.overflow == DropOldest:
+		var flight size
+		for b := range m.held {
+			flight = flight.plus(size{int64(b.Items), b.Bytes})
+		}
+		require.False(t, flight.plus(total).within(m.goal()), "drops make no room")
 		require.ErrorIs(t, err, ErrFull)
-		require.Nil(t, answer)
+	case m.overflow == ByPriority:
+		m.admitByPriority(t, client, parts, answer, err)
+	default:
+		m.refused(t, total, answer, err)
 	}
 }
 
-func (m *model) admit(parts []Part[int], answer *Completion) {
+func (m *model) admit(client uint64, parts []Part[int], answer *Completion) {
 	r := &request{left: len(parts)}
 	m.requests[answer] = r
 	for _, p := range parts {
-		m.waiting = append(m.waiting, modelEntry{p.Work, p.Partition, p.size(), p.Priority, r})
+		flow := &m.nobody[p.Priority]
+		if client != 0 {
+			flow = &m.clients[client].flows[p.Priority]
+		}
+		e := modelEntry{
+			work: p.Work, partition: p.Partition, size: p.size(), priority: p.Priority, client: client, keys: p.Keys, request: r,
+			start: max(m.time, *flow),
+		}
+		*flow = e.start + uint64(16*p.Items/[]int{1, 4, 16}[p.Priority])
+		m.greatest = max(m.greatest, *flow)
+		e.turn = e.start
+		for _, other := range m.turns[p.Partition] {
+			if other.keys&e.keys != 0 {
+				e.turn = max(e.turn, other.turn)
+			}
+		}
+		m.turns[p.Partition] = append(m.turns[p.Partition], modelTurn{e.keys, e.turn})
+		m.waiting = append(m.waiting, e)
 	}
 }
 
-func (m *model) admitByPriority(t *rapid.T, parts []Part[int], answer *Completion, err error) {
+func (m *model) admitByPriority(t *rapid.T, client uint64, parts []Part[int], answer *Completion, err error) {
 	taken := map[int]bool{}
+	goal := m.goal()
 	var in size
 	for p := High; ; p-- {
 		for _, part := range parts {
@@ -145,13 +226,13 @@ func (m *model) admitByPriority(t *rapid.T, parts []Part[int], answer *Completio
 			need := m.used().plus(in).plus(part.size())
 			for level := Low; level < p; level++ {
 				for _, e := range m.waiting {
-					if e.priority == level && !need.within(m.limit) {
+					if e.priority == level && !need.within(goal) {
 						need = need.minus(e.size)
 						drops = append(drops, e.work)
 					}
 				}
 			}
-			if !need.within(m.limit) {
+			if !need.within(goal) {
 				continue
 			}
 			for _, work := range drops {
@@ -166,12 +247,15 @@ func (m *model) admitByPriority(t *rapid.T, parts []Part[int], answer *Completio
 	}
 	admitted := slices.DeleteFunc(slices.Clone(parts), func(p Part[int]) bool { return !taken[p.Work] })
 	require.Equal(t, len(admitted) < len(parts), errors.Is(err, ErrFull))
-	m.admit(admitted, answer)
+	m.admit(client, admitted, answer)
 }
 
 func (m *model) drop(i int) {
 	m.waiting[i].request.done(ErrDropped)
-	m.waiting = slices.Delete(m.waiting, i, i+1)
+	if cl := m.clients[m.waiting[i].client]; cl != nil {
+		cl.last = m.now
+	}
+	m.leave(i)
 }
 
 func (r *request) done(err error) {
@@ -183,31 +267,44 @@ func (r *request) done(err error) {
 
 func (m *model) take(t *rapid.T) {
 	limit := rapid.IntRange(1, 20).Draw(t, "max")
-	b, _ := m.core.take(0, Want{Max: limit})
+	b, _ := m.core.take(m.now, Want{Max: limit})
 	free := map[int]bool{}
-	for _, e := range m.waiting {
-		free[e.partition] = true
+	for p := Shared; p < m.core.shared(); p++ {
+		free[p] = true
 	}
 	for other := range m.held {
 		for _, e := range other.Entries {
-			if e.Partition != Shared {
-				delete(free, e.Partition)
-			}
+			free[e.Partition] = e.Partition == Shared
 		}
 	}
-	require.Equal(t, len(free) > 0, b != nil, "there is a batch exactly when a free partition has work")
-	if b == nil {
+	ready := func(e modelEntry) bool { return free[e.partition] }
+	first := m.best(ready)
+	if first < 0 {
+		require.Nil(t, b, "no partition has work")
 		return
 	}
-	require.True(t, b.Items <= limit || len(b.Entries) == 1, "size of a batch")
+	require.NotNil(t, b)
+	m.time = max(m.time, m.waiting[first].start)
+
 	var held []modelEntry
-	for _, e := range b.Entries {
-		require.True(t, free[e.Partition], "nobody else holds the partition")
-		i := slices.IndexFunc(m.waiting, func(w modelEntry) bool { return w.partition == e.Partition })
-		require.Equal(t, m.waiting[i].work, e.Work, "the oldest of its partition")
-		held = append(held, m.waiting[i])
-		m.waiting = slices.Delete(m.waiting, i, i+1)
+	items := 0
+	for i := first; i >= 0 && items < limit; i = m.best(ready) {
+		p := m.waiting[i].partition
+		for i >= 0 && (len(held) == 0 || items+int(m.waiting[i].size.items) <= limit) {
+			require.Less(t, len(held), len(b.Entries), "the batch is as large as it may be")
+			require.Equal(t, m.waiting[i].work, b.Entries[len(held)].Work, "the best partition, and the best in it")
+			m.requireFirstOfItsKeys(t, i)
+			items += int(m.waiting[i].size.items)
+			held = append(held, m.waiting[i])
+			m.leave(i)
+			i = m.best(func(e modelEntry) bool { return e.partition == p })
+		}
+		free[p] = false
 	}
+	require.Len(t, b.Entries, len(held))
+	m.served += uint64(items)
+	m.time += m.served / itemsPerTick
+	m.served %= itemsPerTick
 	m.held[b] = held
 }
 
@@ -225,33 +322,43 @@ func (m *model) release(t *rapid.T) {
 				held[i].request.done(err)
 			}
 		}
+		m.age()
 		delete(m.held, b)
-		m.core.release(0, b, err)
+		m.core.release(m.now, b, err)
 		m.letIn(t)
 		return
 	}
 }
 
-// letIn follows the requests that the last step let in.
+// letIn follows the requests that the last step let in: in the order of
+// arrival, and past those that are beyond their share only such of other
+// clients that are within theirs.
 func (m *model) letIn(t *rapid.T) {
+	var passed []*modelPush
 	for len(m.blocked) > 0 {
-		first := m.blocked[0]
-		var total size
-		for i := range first.parts {
-			total = total.plus(first.parts[i].size())
+		w := m.blocked[0]
+		goes := m.fits(w.total) && m.fair(w.client, w.total)
+		if len(passed) > 0 {
+			own := slices.ContainsFunc(passed, func(p *modelPush) bool { return p.client == w.client })
+			goes = m.fits(w.total) && m.inShare(w.client, w.total) && !own
 		}
-		fits := m.used().plus(total).within(m.limit)
 		select {
-		case err := <-first.real.decide:
+		case err := <-w.real.decide:
 			require.NoError(t, err)
-			require.True(t, fits, "there is room")
-			m.admit(first.parts, first.real.answer)
+			require.True(t, goes, "it was its turn")
 			m.blocked = m.blocked[1:]
+			m.admit(w.client, w.parts, w.real.answer)
+			continue
 		default:
-			require.False(t, fits, "who waits first comes in as soon as there is room")
+			require.False(t, goes, "who waits comes in as soon as there is room")
+		}
+		if len(passed) == 0 && m.inShare(w.client, w.total) {
 			return
 		}
+		passed = append(passed, w)
+		m.blocked = m.blocked[1:]
 	}
+	m.blocked = passed
 }
 
 func (m *model) giveUp(t *rapid.T) {
@@ -259,16 +366,40 @@ func (m *model) giveUp(t *rapid.T) {
 		return
 	}
 	i := rapid.IntRange(0, len(m.blocked)-1).Draw(t, "who")
-	require.True(t, m.core.giveUp(0, m.blocked[i].real))
+	m.age()
+	require.True(t, m.core.giveUp(m.now, m.blocked[i].real))
 	m.blocked = slices.Delete(m.blocked, i, i+1)
 	m.letIn(t)
+}
+
+// change sets what can be set while the ring works.
+func (m *model) change(t *rapid.T) {
+	m.age()
+	if rapid.Bool().Draw(t, "the bound") {
+		fraction := rapid.SampledFrom([]float64{0.01, 0.5, 0.75, 1, 1}).Draw(t, "fraction")
+		m.bound = size{
+			max(1, int64(float64(m.limit.items)*fraction)),
+			max(1, int64(float64(m.limit.bytes)*fraction)),
+		}
+		m.core.setBound(m.now, fraction)
+		m.letIn(t)
+		return
+	}
+	m.overflow = Overflow(rapid.IntRange(0, 4).Draw(t, "overflow"))
+	m.core.setOverflow(m.now, m.overflow)
+	for m.overflow != Block && len(m.blocked) > 0 {
+		w := m.blocked[0]
+		m.blocked = m.blocked[1:]
+		m.decide(t, w.client, w.parts, w.total, w.real.answer, <-w.real.decide)
+	}
 }
 
 func (m *model) close(t *rapid.T) {
 	if rapid.IntRange(0, 20).Draw(t, "really") > 0 {
 		return
 	}
-	m.core.close()
+	m.age()
+	m.core.close(m.now)
 	m.closed = true
 	for _, w := range m.blocked {
 		require.ErrorIs(t, <-w.real.decide, ErrClosed)
@@ -289,4 +420,6 @@ func (m *model) check(t *rapid.T) {
 		}
 	}
 	require.Equal(t, m.closed && len(m.waiting) == 0, m.core.finished())
+	require.Equal(t, m.unfair, m.core.unfair)
+	require.Equal(t, m.time, m.core.service.time)
 }

@@ -71,13 +71,14 @@ func New[W any](cfg Config) *Ring[W] {
 
 func (r *Ring[W]) now() int64 { return int64(time.Since(r.start)) }
 
-// Push hands a request over; see the package comment. ctx bounds the wait for
-// space where the ring blocks. Errors: ErrFull, ErrClosed, *TooLargeError, or
+// Push hands a request of a client over; see the package comment. Client 0 is
+// nobody in particular and may fill the ring. ctx bounds the wait for space
+// where the ring blocks. Errors: ErrFull, ErrClosed, *TooLargeError, or
 // the cause of ctx's end. With an error the Completion is nil or, where some
 // parts were taken, theirs.
-func (r *Ring[W]) Push(ctx context.Context, parts []Part[W]) (*Completion, error) {
+func (r *Ring[W]) Push(ctx context.Context, client uint64, parts []Part[W]) (*Completion, error) {
 	r.mu.Lock()
-	answer, blocked, err := r.core.push(r.now(), parts)
+	answer, blocked, err := r.core.push(r.now(), client, parts)
 	ready := r.core.readyItems > 0
 	r.mu.Unlock()
 	if blocked != nil {
@@ -166,7 +167,7 @@ func (r *Ring[W]) Release(b *Batch[W], err error) {
 // holds can still be taken. It may be called more than once.
 func (r *Ring[W]) Close() {
 	r.mu.Lock()
-	r.core.close()
+	r.core.close(r.now())
 	r.mu.Unlock()
 	r.wake()
 }
@@ -175,71 +176,29 @@ func (r *Ring[W]) Close() {
 // taken leaves the ring; it is returned, and is the caller's.
 func (r *Ring[W]) Fail(err error) (discarded []*Entry[W]) {
 	r.mu.Lock()
-	discarded = r.core.fail(err)
-	r.core.admitBlocked(r.now())
+	now := r.now()
+	discarded = r.core.fail(now, err)
+	r.core.admitBlocked(now)
 	r.mu.Unlock()
 	r.wake()
 	return discarded
 }
 
-// Backlog returns how many items no worker has taken, and for how long the
-// oldest of them has waited.
-func (r *Ring[W]) Backlog() (items int64, oldest time.Duration) {
+// SetOverflow changes what happens to requests for which there is no room.
+// Those that wait for space are decided by the new behaviour.
+func (r *Ring[W]) SetOverflow(o Overflow) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.core.oldest(); e != nil {
-		oldest = time.Duration(r.now() - e.at)
-	}
-	return r.core.queued.items, oldest
+	r.core.setOverflow(r.now(), o)
+	r.mu.Unlock()
+	r.wake()
 }
 
-// Fill returns how full the ring is, 0 to 1: of items or of bytes, whichever
-// is more. Work that workers hold counts.
-func (r *Ring[W]) Fill() float64 {
+// SetBound makes requests find no room beyond a fraction of the limits, which
+// is more than 0 and at most 1. What the ring holds stays. An empty ring takes
+// any request that it could hold.
+func (r *Ring[W]) SetBound(fraction float64) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.core.fillRatio()
-}
-
-func (c *core[W]) fillRatio() float64 {
-	u := c.used()
-	return max(float64(u.items)/float64(c.limit.items), float64(u.bytes)/float64(c.limit.bytes))
-}
-
-// Stats are the ring's figures at one moment.
-type Stats struct {
-	QueuedItems   int64   `json:"queued_items"` // wait for a worker
-	QueuedBytes   int64   `json:"queued_bytes"`
-	FlightItems   int64   `json:"in_flight_items"` // held by workers
-	FlightBytes   int64   `json:"in_flight_bytes"`
-	MaxItems      int64   `json:"max_items"`
-	MaxBytes      int64   `json:"max_bytes"`
-	Fill          float64 `json:"fill"` // 0 to 1, items or bytes
-	Partitions    int     `json:"partitions"`
-	Deepest       int64   `json:"deepest_partition_items"` // waiting in the fullest partition
-	Batches       int     `json:"batches_in_flight"`
-	Blocked       int     `json:"blocked_requests"`
-	Overflow      string  `json:"overflow"`
-	AcceptedItems int64   `json:"accepted_items"` // since start
-	RefusedItems  int64   `json:"refused_items"`
-	DroppedItems  int64   `json:"dropped_items"`
-}
-
-// Stats returns the figures; it visits every partition once.
-func (r *Ring[W]) Stats() Stats {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.core
-	s := Stats{
-		QueuedItems: c.queued.items, QueuedBytes: c.queued.bytes,
-		FlightItems: c.flight.items, FlightBytes: c.flight.bytes,
-		MaxItems: c.limit.items, MaxBytes: c.limit.bytes, Fill: c.fillRatio(),
-		Partitions: c.shared(), Batches: len(c.batches), Blocked: len(c.blocked),
-		Overflow:      c.overflow.String(),
-		AcceptedItems: c.accepted, RefusedItems: c.refused, DroppedItems: c.dropped,
-	}
-	for i := range c.partitions {
-		s.Deepest = max(s.Deepest, c.partitions[i].items)
-	}
-	return s
+	r.core.setBound(r.now(), fraction)
+	r.mu.Unlock()
+	r.wake()
 }

@@ -16,7 +16,7 @@ func part(partition, items int) Part[int] { return Part[int]{Partition: partitio
 
 func mustPush(t *testing.T, r *Ring[int], parts ...Part[int]) *Completion {
 	t.Helper()
-	c, err := r.Push(t.Context(), parts)
+	c, err := r.Push(t.Context(), 0, parts)
 	require.NoError(t, err)
 	return c
 }
@@ -123,7 +123,7 @@ func TestTakeEnds(t *testing.T) {
 		answer := mustPush(t, r, part(0, 1))
 		r.Close()
 		r.Close()
-		_, err := r.Push(t.Context(), []Part[int]{part(0, 1)})
+		_, err := r.Push(t.Context(), 0, []Part[int]{part(0, 1)})
 		require.ErrorIs(t, err, ErrClosed)
 		b, err := r.Take(t.Context(), Want{Max: 1})
 		require.NoError(t, err)
@@ -153,7 +153,7 @@ func TestPushBlocks(t *testing.T) {
 		}
 		results := make(chan result)
 		push := func(ctx context.Context) {
-			c, err := r.Push(ctx, []Part[int]{part(1, 5)})
+			c, err := r.Push(ctx, 0, []Part[int]{part(1, 5)})
 			results <- result{c, err}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -185,6 +185,53 @@ func TestPushBlocks(t *testing.T) {
 	})
 }
 
+// What waits for space learns of it when there is more, or when waiting ends.
+func TestSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New[int](Config{Partitions: 4, MaxItems: 10, MaxBytes: 100, Overflow: Block})
+		r.SetBound(0.5)
+		mustPush(t, r, part(0, 5))
+		require.Equal(t, 1.0, r.Pressure())
+		require.Equal(t, 0.5, r.Fill())
+		errs := make(chan error)
+		push := func() {
+			_, err := r.Push(t.Context(), 1, []Part[int]{part(1, 5)})
+			errs <- err
+		}
+		// change sets something that lets in what waits, and so wakes a worker.
+		change := func(set func()) {
+			go push()
+			took := make(chan *Batch[int])
+			go func() {
+				b, err := r.Take(t.Context(), Want{Max: 10})
+				require.NoError(t, err)
+				took <- b
+			}()
+			synctest.Wait()
+			set()
+			require.NoError(t, <-errs)
+			r.Release(<-took, nil)
+		}
+		first, err := r.Take(t.Context(), Want{Max: 10})
+		require.NoError(t, err)
+		change(func() { r.SetBound(1) })
+		mustPush(t, r, part(0, 5))
+		change(func() { r.SetOverflow(DropOldest) })
+		r.Release(first, nil)
+
+		r.SetOverflow(Block)
+		mustPush(t, r, part(0, 10))
+		go push()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		s := r.Stats()
+		require.Equal(t, []any{"block", 1.0, 1, int64(1000), 1}, []any{s.Overflow, s.Bound, s.Clients, s.OldestMillis, s.Blocked})
+		r.SetOverflow(Refuse)
+		require.ErrorIs(t, <-errs, ErrFull)
+		require.Equal(t, "refuse", r.Stats().Overflow)
+	})
+}
+
 // The decision may have been made when the caller gives up: then the request
 // is in, and the caller gets its answer.
 func TestPushGivesUpTooLate(t *testing.T) {
@@ -202,7 +249,7 @@ func TestPushGivesUpTooLate(t *testing.T) {
 }
 
 // TestRace runs producers and workers at once: every request is answered, the
-// order within a partition holds, and no partition has two holders.
+// order of what shares a key holds, and no partition has two holders.
 func TestRace(t *testing.T) {
 	const producers, requests, partitions = 8, 300, 5
 	for _, overflow := range []Overflow{Refuse, Block, DropOldest, DropNewest, ByPriority} {
@@ -249,10 +296,10 @@ func TestRace(t *testing.T) {
 				pushers.Go(func() {
 					for i := 1; i <= requests; i++ {
 						parts := []Part[[2]int]{
-							{Partition: i % partitions, Work: [2]int{p, i}, Items: 1 + i%7, Priority: Priority(i % 3)},
+							{Partition: i % partitions, Work: [2]int{p, i}, Items: 1 + i%7, Priority: Priority(i % 3), Keys: 1 << p},
 							{Partition: Shared, Work: [2]int{p, i}, Items: 1, Priority: Normal},
 						}
-						answer, err := r.Push(t.Context(), parts)
+						answer, err := r.Push(t.Context(), uint64(p%3), parts)
 						if err != nil {
 							require.ErrorIs(t, err, ErrFull)
 							refused.Add(1)
@@ -265,6 +312,16 @@ func TestRace(t *testing.T) {
 					}
 				})
 			}
+			pushers.Go(func() {
+				for i := range requests {
+					r.SetBound(float64(1+i%4) / 4)
+					r.SetOverflow(overflow)
+					require.LessOrEqual(t, r.Pressure(), 1.0)
+					require.LessOrEqual(t, r.Stats().Clients, producers)
+					time.Sleep(100 * time.Microsecond)
+				}
+				r.SetBound(1)
+			})
 			pushers.Wait()
 			r.Close()
 			workers.Wait()
@@ -281,7 +338,7 @@ func TestRace(t *testing.T) {
 func BenchmarkEntry(b *testing.B) {
 	const perRequest = 16
 	run := func(b *testing.B, r *Ring[int], parts []Part[int]) {
-		if _, err := r.Push(b.Context(), parts); err != nil {
+		if _, err := r.Push(b.Context(), 1, parts); err != nil {
 			b.Fatal(err)
 		}
 		batch, err := r.Take(b.Context(), Want{Max: 10000})
@@ -291,7 +348,7 @@ func BenchmarkEntry(b *testing.B) {
 	}
 	parts := make([]Part[int], perRequest)
 	for i := range parts {
-		parts[i] = Part[int]{Partition: i * 4, Items: 30, Bytes: 9000, Priority: Normal}
+		parts[i] = Part[int]{Partition: i * 4, Items: 30, Bytes: 9000, Priority: Normal, Keys: 1<<i | 1<<(i+20)}
 	}
 	b.Run("one goroutine", func(b *testing.B) {
 		r := New[int](Config{Partitions: 64, MaxItems: 1 << 18, MaxBytes: 1 << 27})
@@ -318,7 +375,7 @@ func BenchmarkEntry(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			for n := 0; pb.Next(); n++ {
 				if n%perRequest == 0 {
-					if _, err := r.Push(b.Context(), parts); err != nil {
+					if _, err := r.Push(b.Context(), 1, parts); err != nil {
 						b.Fail()
 					}
 				}

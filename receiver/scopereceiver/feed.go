@@ -58,16 +58,18 @@ func (f *feed) events(ctx context.Context, events []event.Event, body int) error
 	if len(events) == 0 {
 		return nil
 	}
-	return f.push(ctx, f.split(events, int64(body)), f.stored)
+	client := clientOf(ctx, events[0].Service)
+	return f.push(ctx, client, f.split(events, int64(body)), f.stored)
 }
 
 // traces hands over an OTLP request and returns when it is acknowledged.
 func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
+	client := clientOf(ctx, firstService(td)) // before td is emptied
 	parts, err := f.splitTraces(td)
 	if err != nil {
 		return err
 	}
-	return f.push(ctx, parts, f.stored)
+	return f.push(ctx, client, parts, f.stored)
 }
 
 // replay hands over a dead letter and returns what became of it.
@@ -75,36 +77,39 @@ func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {
 	for i := range parts {
 		parts[i].Work.replay = true
 	}
-	return f.push(ctx, parts, true)
+	return f.push(ctx, nobody, parts, true)
 }
 
-func (f *feed) push(ctx context.Context, parts []ring.Part[work], wait bool) error {
+func (f *feed) push(ctx context.Context, client uint64, parts []ring.Part[work], wait bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	for i := range parts {
 		parts[i].Work.acknowledged = !wait
 	}
-	answer, err := f.ring.Push(ctx, parts)
+	answer, err := f.ring.Push(ctx, client, parts)
 	if err != nil || !wait {
 		return err
 	}
 	return answer.Wait(ctx)
 }
 
-// split groups events by partition and keeps the order within each.
+// split groups events by partition and keeps the order within each. The low end
+// of a process's hash chooses its partition, the high end its key there.
 func (f *feed) split(events []event.Event, body int64) []ring.Part[work] {
 	slot := make([]int32, f.partitions) // partition -> index in parts, plus 1
 	at := make([]int32, len(events))    // event -> index in parts
 	var parts []ring.Part[work]
 	for i := range events {
 		e := &events[i]
-		p := int(assemble.PartitionKey(e.Service, e.Node, e.Process) % uint64(f.partitions))
+		process := assemble.PartitionKey(e.Service, e.Node, e.Process)
+		p := int(process % uint64(f.partitions))
 		if slot[p] == 0 {
 			parts = append(parts, ring.Part[work]{Partition: p, Priority: ring.Low})
 			slot[p] = int32(len(parts))
 		}
 		at[i] = slot[p] - 1
 		parts[at[i]].Items++
+		parts[at[i]].Keys |= 1 << (process >> 58)
 	}
 	sorted := make([]*event.Event, 0, len(events))
 	for i := range parts {

@@ -195,7 +195,7 @@ type reply struct {
 	text       string
 }
 
-var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var httpClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func (r *rig) post(body string, headers ...string) reply {
 	r.t.Helper()
@@ -220,7 +220,7 @@ func send(method, url string, body io.Reader, headers ...string) (reply, error) 
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := client.Do(req)
+	res, err := httpClient.Do(req)
 	if err != nil {
 		return reply{}, err
 	}

@@ -32,7 +32,7 @@ func exportHTTP(url string, td ptrace.Traces) error {
 	if err != nil {
 		return err
 	}
-	res, err := client.Post(url, "application/x-protobuf", bytes.NewReader(body))
+	res, err := httpClient.Post(url, "application/x-protobuf", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

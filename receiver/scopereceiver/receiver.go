@@ -245,7 +245,7 @@ func (r *scopeReceiver) expire() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // never wait for room
-	_, _ = r.ring.Push(ctx, parts)
+	_, _ = r.ring.Push(ctx, nobody, parts)
 }
 
 // Shutdown ends everything within ctx's deadline and the configured timeout.
