@@ -72,6 +72,10 @@ func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
 	return f.push(ctx, client, parts, f.stored)
 }
 
+// full reports whether there is no room for a body of so many bytes, -1 if that
+// is not known, whatever is in it.
+func (f *feed) full(body int64) bool { return f.ring.Full(max(0, body)) }
+
 // replay hands over a dead letter and returns what became of it.
 func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {
 	for i := range parts {
