@@ -22,10 +22,10 @@ import (
 )
 
 // stuck is a receiver with one worker whose pipeline waits, behind a ring of
-// ten items: one of them is with the worker.
+// ten items and ten MiB: one item is with the worker.
 func stuck(t *testing.T, overflow, acknowledge string) (r *rig, release func()) {
 	cfg := testConfig(t)
-	cfg.Ring.MaxItems, cfg.Ring.Overflow, cfg.Acknowledge = 10, overflow, acknowledge
+	cfg.Ring.MaxItems, cfg.Ring.MaxBytes, cfg.Ring.Overflow, cfg.Acknowledge = 10, 10<<20, overflow, acknowledge
 	cfg.Workers = WorkersConfig{Min: 1, Max: 1}
 	r = start(t, cfg, nil)
 	entered, hold := make(chan struct{}, 1), make(chan struct{})
@@ -132,11 +132,10 @@ func TestRefuseBeforeReading(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, request(len(broken), broken).StatusCode, "the same connection")
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 
-	r.ring.SetBound(0.1) // one item
 	hold := make(chan struct{})
 	r.pipeline.set(func(ptrace.Traces) error { <-hold; return nil })
 	last := r.send("last", 1, "normal")
-	res := request(10<<20, "")
+	res := request(10<<20-100, "")
 	require.Equal(t, http.StatusTooManyRequests, res.StatusCode, "without its body")
 	require.True(t, res.Close)
 	close(hold)
