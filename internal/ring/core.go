@@ -284,12 +284,14 @@ func (c *core[W]) close(now int64) {
 	}
 }
 
-// fail completes everything that is unfinished and forgets what waits.
-func (c *core[W]) fail(now int64, err error) {
+// fail completes everything that is unfinished. What waits leaves, and is
+// returned.
+func (c *core[W]) fail(now int64, err error) (discarded []*Entry[W]) {
 	for level := range c.age {
 		for e := c.age[level].front; e != nil; e = c.age[level].front {
 			c.discard(now, e)
 			e.answer.force(err)
+			discarded = append(discarded, e)
 		}
 	}
 	for b := range c.batches {
@@ -297,4 +299,5 @@ func (c *core[W]) fail(now int64, err error) {
 			e.answer.force(err)
 		}
 	}
+	return discarded
 }

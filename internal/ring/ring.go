@@ -106,6 +106,14 @@ func (r *Ring[W]) await(ctx context.Context, w *blockedPush[W]) (*Completion, er
 	return w.answer, <-w.decide
 }
 
+// Full reports whether Push would answer ErrFull to any request of at least so
+// many bytes, so that a server need not read it.
+func (r *Ring[W]) Full(bytes int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.hopeless(size{1, bytes})
+}
+
 // Take waits for work and claims it. Errors: ErrClosed when the ring is closed
 // and empty, or the cause of ctx's end.
 func (r *Ring[W]) Take(ctx context.Context, want Want) (*Batch[W], error) {
@@ -172,15 +180,16 @@ func (r *Ring[W]) Close() {
 	r.wake()
 }
 
-// Fail completes everything that is unfinished with err and discards what no
-// worker has taken.
-func (r *Ring[W]) Fail(err error) {
+// Fail completes everything that is unfinished with err. What no worker has
+// taken leaves the ring; it is returned, and is the caller's.
+func (r *Ring[W]) Fail(err error) (discarded []*Entry[W]) {
 	r.mu.Lock()
 	now := r.now()
-	r.core.fail(now, err)
+	discarded = r.core.fail(now, err)
 	r.core.admitBlocked(now)
 	r.mu.Unlock()
 	r.wake()
+	return discarded
 }
 
 // SetOverflow changes what happens to requests for which there is no room.

@@ -27,6 +27,7 @@ type handler struct {
 	letters    *letters
 	logger     *zap.Logger // rate-limited
 	measure    func(items int, took time.Duration)
+	lost       func(items int)
 }
 
 // partition is the state of a ring partition. The assembler belongs to the
@@ -61,8 +62,9 @@ type settling struct {
 // been taken downstream or is a durable dead letter. The error is for the
 // entries that are not complete; their clients have to come again.
 //
-// Without careful a panic of the assembly or the pipeline goes through. The
-// batch can then be handled again; what is complete is left alone.
+// Without careful a panic of the assembly or the pipeline goes through. After a
+// panic or an error the batch can be handled again; what is settled is left
+// alone.
 func (h *handler) handle(ctx context.Context, b *ring.Batch[work], careful bool) error {
 	start := time.Now()
 	defer func() { h.measure(b.Items, time.Since(start)) }()
@@ -70,7 +72,7 @@ func (h *handler) handle(ctx context.Context, b *ring.Batch[work], careful bool)
 	pieces := make([]piece, 0, len(b.Entries))
 	for _, e := range b.Entries {
 		if !e.Completed() {
-			pieces = append(pieces, piece{e, 0, e.Items})
+			pieces = append(pieces, piece{e, e.Work.settled, e.Items})
 		}
 	}
 	if len(pieces) == 0 {
@@ -115,9 +117,7 @@ func (s *settling) bury(pieces []piece, cause error) error {
 		lasting = append(lasting, p)
 	}
 	if err := s.letters.bury(lasting, cause); errors.Is(err, deadletter.ErrTooLarge) {
-		for _, p := range lasting {
-			p.entry.Complete(consumererror.NewPermanent(errors.Join(cause, err)))
-		}
+		s.giveUp(lasting, errors.Join(cause, err))
 		return nil
 	} else if err != nil {
 		return errors.Join(errLetters, err)
@@ -131,10 +131,25 @@ func (s *settling) bury(pieces []piece, cause error) error {
 	return complete(pieces)
 }
 
-// complete settles the entries whose last piece is among pieces: pieces are
-// settled in order.
+// giveUp tells the clients of pieces that they are lost, or counts it where the
+// clients have their answers.
+func (s *settling) giveUp(pieces []piece, cause error) {
+	for _, p := range pieces {
+		if !p.entry.Work.acknowledged {
+			p.entry.Complete(consumererror.NewPermanent(cause))
+			continue
+		}
+		s.lost(p.to - p.from)
+		s.logger.Error("Lost", zap.Int("items", p.to-p.from), zap.String("reason", cut(cause.Error())))
+		_ = complete([]piece{p})
+	}
+}
+
+// complete settles pieces, and with its last piece an entry: pieces are settled
+// in order.
 func complete(pieces []piece) error {
 	for _, p := range pieces {
+		p.entry.Work.settled = p.to
 		if p.to == p.entry.Items {
 			p.entry.Complete(nil)
 		}

@@ -140,8 +140,8 @@ func (c *Config) Validate() error {
 		oneOf("open_calls", c.OpenCalls, openCallsStore, openCallsDrop),
 		longerThanZero("timeout", c.Timeout),
 		c.validateRing(),
-		c.validateWorkers(),
-		c.validateBatch(),
+		c.Workers.validate("workers."),
+		c.Batch.validate("batch."),
 		c.validateDeadLetters(),
 		longerThanZero("dedup.window", c.Dedup.Window),
 		atLeast("dedup.max_events", int64(c.Dedup.MaxEvents), 1),
@@ -172,21 +172,23 @@ func (c *Config) validateRing() error {
 	)
 }
 
-func (c *Config) validateWorkers() error {
+// validate names the keys with prefix before them.
+func (c WorkersConfig) validate(prefix string) error {
 	return errors.Join(
-		atLeast("workers.min", int64(c.Workers.Min), 1),
-		between("workers.max", int64(c.Workers.Max), int64(max(1, c.Workers.Min)), 1024),
+		atLeast(prefix+"min", int64(c.Min), 1),
+		between(prefix+"max", int64(c.Max), int64(max(1, c.Min)), 1024),
 	)
 }
 
-func (c *Config) validateBatch() error {
+// validate names the keys with prefix before them.
+func (c BatchConfig) validate(prefix string) error {
 	var err error
-	if c.Batch.MaxDelay < 0 {
-		err = fmt.Errorf("batch.max_delay: %v is negative: 0s (do not wait) or longer is allowed", c.Batch.MaxDelay)
+	if c.MaxDelay < 0 {
+		err = fmt.Errorf("%smax_delay: %v is negative: 0s (do not wait) or longer is allowed", prefix, c.MaxDelay)
 	}
 	return errors.Join(
-		atLeast("batch.min_size", int64(c.Batch.MinSize), 1),
-		atLeast("batch.max_size", int64(c.Batch.MaxSize), int64(max(1, c.Batch.MinSize))),
+		atLeast(prefix+"min_size", int64(c.MinSize), 1),
+		atLeast(prefix+"max_size", int64(c.MaxSize), int64(max(1, c.MinSize))),
 		err,
 	)
 }

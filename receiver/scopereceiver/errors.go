@@ -81,10 +81,18 @@ func refuse(err error) refusal {
 // retryAfter is what the pipeline asks for, at least a second; clients that
 // were refused together come back spread over as long again.
 func retryAfter(err error) time.Duration {
-	wait := time.Second
+	wait := max(time.Second, asked(err))
+	seconds := int64((wait + time.Second - 1) / time.Second)
+	return time.Duration(seconds+rand.Int64N(seconds+1)) * time.Second
+}
+
+// asked is for how long the pipeline wants to be left alone, 0 if it does not
+// say.
+func asked(err error) time.Duration {
+	wait := time.Duration(0)
 	var unavailable *store.UnavailableError
 	if errors.As(err, &unavailable) {
-		wait = max(wait, unavailable.RetryAfter)
+		wait = unavailable.RetryAfter
 	}
 	if s, ok := status.FromError(err); ok {
 		for _, detail := range s.Details() {
@@ -93,8 +101,7 @@ func retryAfter(err error) time.Duration {
 			}
 		}
 	}
-	seconds := int64((wait + time.Second - 1) / time.Second)
-	return time.Duration(seconds+rand.Int64N(seconds+1)) * time.Second
+	return wait
 }
 
 // asStatus is the refusal as the otlp receiver's servers pass it on, with

@@ -15,8 +15,8 @@ import (
 
 // work is what a ring entry holds: native events of one partition, an OTLP
 // request, or the order to forget what is old. It stays as it was pushed until
-// the entry is released, with one exception: traces is handed on by the first
-// try and empty from then on; later tries decode wire.
+// the entry is released, with two exceptions: traces is handed on by the first
+// try and empty from then on, later tries decode wire; settled grows.
 type work struct {
 	events []*event.Event
 
@@ -25,7 +25,10 @@ type work struct {
 	fresh  bool // traces still holds what wire does
 
 	expire bool
-	replay bool // came from the dead letters: refused for good, it goes back there
+	// acknowledged: the client has its answer, and will not send it again.
+	acknowledged bool
+	settled      int  // items, the first ones: handed on or kept as dead letters
+	replay       bool // came from the dead letters: refused for good, it goes back there
 }
 
 // What memory work stands for, in bytes. Decoded OTLP takes a multiple of its
@@ -69,6 +72,10 @@ func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
 	return f.push(ctx, client, parts, f.stored)
 }
 
+// full reports whether there is no room for a body of so many bytes, -1 if that
+// is not known, whatever is in it.
+func (f *feed) full(body int64) bool { return f.ring.Full(max(0, body)) }
+
 // replay hands over a dead letter and returns what became of it.
 func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {
 	for i := range parts {
@@ -80,6 +87,9 @@ func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {
 func (f *feed) push(ctx context.Context, client uint64, parts []ring.Part[work], wait bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
+	for i := range parts {
+		parts[i].Work.acknowledged = !wait
+	}
 	answer, err := f.ring.Push(ctx, client, parts)
 	if err != nil || !wait {
 		return err

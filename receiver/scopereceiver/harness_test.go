@@ -111,6 +111,8 @@ func contains(td ptrace.Traces, names ...string) bool {
 	return found
 }
 
+var testID = component.MustNewIDWithName("scope", "test")
+
 // rig is a receiver that runs, and its pipeline.
 type rig struct {
 	*scopeReceiver
@@ -167,7 +169,7 @@ func build(t *testing.T, cfg *Config) *rig {
 	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })
 	set := receivertest.NewNopSettings(typ)
 	set.TelemetrySettings = telemetry.NewTelemetrySettings()
-	set.ID = component.MustNewIDWithName("scope", "test")
+	set.ID = testID
 	p := &pipeline{state: map[string]string{}}
 	traces, err := NewFactory().CreateTraces(t.Context(), receiver.Settings(set), cfg, p)
 	require.NoError(t, err)

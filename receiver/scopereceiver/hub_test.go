@@ -18,34 +18,23 @@ import (
 
 	"github.com/otelscope/otelscope/internal/deadletter"
 	"github.com/otelscope/otelscope/internal/hub"
+	"github.com/otelscope/otelscope/internal/hub/hubtest"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 )
 
-var hubID = component.MustNewID("scope_query")
+var hubID = hubtest.ID
 
 // testHub is a hub over the model of a store.
-type testHub struct {
-	component.StartFunc
-	component.ShutdownFunc
-	store   store.Store
-	status  func() any
-	letters hub.DeadLetters
-}
+type testHub struct{ *hubtest.Hub }
 
-func newTestHub() *testHub { return &testHub{store: storetest.NewModel(time.Now)} }
+func newTestHub() *testHub { return &testHub{hubtest.NewHub(storetest.NewModel(time.Now))} }
 
-func (h *testHub) Store() store.Store { return h.store }
-
-func (h *testHub) RegisterStatus(_ component.ID, figures func() any) func() {
-	h.status = figures
-	return func() { h.status = nil }
-}
-
-func (h *testHub) RegisterDeadLetters(_ component.ID, letters hub.DeadLetters) func() {
-	h.letters = letters
-	return func() { h.letters = nil }
-}
+// status, letters and levers are what the one receiver has registered, nil if
+// nothing.
+func (h *testHub) status() func() any       { return h.Hub.Status()[testID] }
+func (h *testHub) letters() hub.DeadLetters { return h.Hub.DeadLetters()[testID] }
+func (h *testHub) levers() hub.Intake       { return h.Hub.Intake()[testID] }
 
 // startWithHub runs a receiver whose pipeline ends in h's store.
 func startWithHub(t *testing.T, h *testHub, change func(*Config)) *rig {
@@ -57,13 +46,13 @@ func startWithHub(t *testing.T, h *testHub, change func(*Config)) *rig {
 		change(cfg)
 	}
 	r := start(t, cfg, hostWith{hubID: h})
-	r.pipeline.set(func(td ptrace.Traces) error { return h.store.Write(t.Context(), td) })
+	r.pipeline.set(func(td ptrace.Traces) error { return h.Store().Write(t.Context(), td) })
 	return r
 }
 
 func (h *testHub) spansOf(t *testing.T, id string) []ptrace.Span {
 	t.Helper()
-	found, err := h.store.Event(t.Context(), id)
+	found, err := h.Store().Event(t.Context(), id)
 	require.NoError(t, err)
 	var spans []ptrace.Span
 	for _, s := range found {
@@ -143,7 +132,7 @@ func TestStartFails(t *testing.T) {
 		{"no such hub", func(c *Config) { c.Hub = &missing }, hostWith{hubID: newTestHub()}, `hub: no extension "scope_query/gone": is it listed under service.extensions? (there is scope_query)`},
 		{"dead letters", func(c *Config) { c.DeadLetters.Directory = filepath.Join(file, "x") }, nil, "dead_letters.directory: "},
 		{"overflow", func(c *Config) { c.Ring.Overflow = "x" }, nil, "ring.overflow: "},
-		{"broken store", func(c *Config) { id := hubID; c.Hub = &id }, hostWith{hubID: &testHub{store: brokenStore{}}}, "hub: a stored span cannot be read"},
+		{"broken store", func(c *Config) { id := hubID; c.Hub = &id }, hostWith{hubID: &testHub{hubtest.NewHub(brokenStore{})}}, "hub: a stored span cannot be read"},
 		{"grpc address", func(c *Config) {
 			c.Protocols.GRPC.Get().NetAddr.Endpoint = taken.cfg.Protocols.GRPC.Get().NetAddr.Endpoint
 		}, nil, "address already in use"},
@@ -168,7 +157,7 @@ func TestStatus(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.post(body).status)
 	require.Equal(t, http.StatusOK, r.post(body).status)
 	require.Eventually(t, func() bool { return r.pool.sizes.count() == 2 && r.pool.load().busy == 0 }, 5*time.Second, time.Millisecond)
-	text, err := json.Marshal(h.status())
+	text, err := json.Marshal(h.status()())
 	require.NoError(t, err)
 	var got receiverStatus
 	require.NoError(t, json.Unmarshal(text, &got))
@@ -183,8 +172,8 @@ func TestStatus(t *testing.T) {
 		require.Contains(t, string(text), key)
 	}
 	require.NoError(t, r.Shutdown(t.Context()))
-	require.Nil(t, h.status)
-	require.Nil(t, h.letters)
+	require.Nil(t, h.status())
+	require.Nil(t, h.letters())
 }
 
 func TestReplay(t *testing.T) {
@@ -202,13 +191,13 @@ func TestReplay(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, r.post(protoEvent(t, "pb", "cal"), "Content-Type", "application/x-protobuf").status)
 	require.NoError(t, r.letters.log.Add(deadletter.Letter{Source: "x", Format: "y", Payload: []byte("z")}))
 
-	letters, more, err := h.letters.List(t.Context(), "", 2, false)
+	letters, more, err := h.letters().List(t.Context(), "", 2, false)
 	require.NoError(t, err)
 	require.True(t, more)
 	require.Len(t, letters, 2)
 	require.Nil(t, letters[0].Payload)
 	require.Positive(t, letters[0].Bytes)
-	rest, more, err := h.letters.List(t.Context(), letters[1].ID, 100, true)
+	rest, more, err := h.letters().List(t.Context(), letters[1].ID, 100, true)
 	require.NoError(t, err)
 	require.False(t, more)
 	all := append(letters, rest...)
@@ -219,7 +208,7 @@ func TestReplay(t *testing.T) {
 	}
 
 	// Still refused: the letters stay, with the new reason in the answer.
-	done, err := h.letters.Replay(t.Context(), nil)
+	done, err := h.letters().Replay(t.Context(), nil)
 	require.NoError(t, err)
 	require.Zero(t, done.Replayed)
 	require.Len(t, done.Failed, 5)
@@ -231,11 +220,11 @@ func TestReplay(t *testing.T) {
 	require.Len(t, r.letterList(), 5, "nothing is kept twice")
 
 	poison = false
-	done, err = h.letters.Replay(t.Context(), append(byFormat[formatOTLP], "ffffffffffffffff", "no id"))
+	done, err = h.letters().Replay(t.Context(), append(byFormat[formatOTLP], "ffffffffffffffff", "no id"))
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Replayed)
 	require.Len(t, done.Failed, 2)
-	done, err = h.letters.Replay(t.Context(), nil)
+	done, err = h.letters().Replay(t.Context(), nil)
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Replayed)
 	require.Len(t, done.Failed, 3)
@@ -244,9 +233,9 @@ func TestReplay(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = h.letters.Replay(ctx, nil)
+	_, err = h.letters().Replay(ctx, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, r.letters.log.Close())
-	_, err = h.letters.Replay(t.Context(), nil)
+	_, err = h.letters().Replay(t.Context(), nil)
 	require.ErrorIs(t, err, deadletter.ErrClosed)
 }

@@ -1,8 +1,11 @@
 package scopereceiver
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,10 +22,10 @@ import (
 )
 
 // stuck is a receiver with one worker whose pipeline waits, behind a ring of
-// ten items: one of them is with the worker.
+// ten items and ten MiB: one item is with the worker.
 func stuck(t *testing.T, overflow, acknowledge string) (r *rig, release func()) {
 	cfg := testConfig(t)
-	cfg.Ring.MaxItems, cfg.Ring.Overflow, cfg.Acknowledge = 10, overflow, acknowledge
+	cfg.Ring.MaxItems, cfg.Ring.MaxBytes, cfg.Ring.Overflow, cfg.Acknowledge = 10, 10<<20, overflow, acknowledge
 	cfg.Workers = WorkersConfig{Min: 1, Max: 1}
 	r = start(t, cfg, nil)
 	entered, hold := make(chan struct{}, 1), make(chan struct{})
@@ -76,22 +79,68 @@ func requireReply(t *testing.T, replies <-chan reply, status int, text string) {
 func TestOverflowRefuse(t *testing.T) {
 	r, release := stuck(t, "refuse", acknowledgeStored)
 	waiting := r.send("a", 9, "normal")
-	requireReply(t, r.send("b", 1, "high"), 429, ring.ErrFull.Error())
 	before := r.decided()
+	full := r.post(mark("b"))
+	require.Equal(t, http.StatusTooManyRequests, full.status)
+	require.Contains(t, full.Error, ring.ErrFull.Error())
+	require.Contains(t, []string{"1", "2"}, full.retryAfter)
+	require.Equal(t, int64(1), r.counts.refusedRequests.Load())
 	r.expire()
 	require.Equal(t, before, r.decided(), "housekeeping stays out of a ring that fills")
 	requireRetry(t, exportGRPC(t, r.grpc, otlp("x")), codes.ResourceExhausted)
 	require.ErrorContains(t, exportHTTP(r.http, otlp("x")), "429, Retry-After")
 	metadatatest.AssertEqualScopeReceiverRingFill(t, r.telemetry, []metricdata.DataPoint[float64]{{Value: 1}}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualScopeReceiverRingItems(t, r.telemetry, []metricdata.DataPoint[int64]{{Value: 10}}, metricdatatest.IgnoreTimestamp())
+	release()
+	requireReply(t, waiting, 200, `"accepted":9`)
+	r.requireGood("after")
 
 	tooLarge := r.post(strings.Repeat(mark("x"), 11))
 	require.Equal(t, http.StatusRequestEntityTooLarge, tooLarge.status)
 	require.Contains(t, tooLarge.Error, "in smaller pieces")
 	require.Empty(t, tooLarge.retryAfter)
+}
+
+// A request for which there is no room is neither read nor decoded. A
+// connection with a small rest of a body lives on, one with a large rest ends.
+func TestRefuseBeforeReading(t *testing.T) {
+	r, release := stuck(t, "refuse", acknowledgeStored)
+	waiting := r.send("a", 9, "normal")
+	conn, err := net.Dial("tcp", r.cfg.Protocols.Events.Get().NetAddr.Endpoint)
+	require.NoError(t, err)
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	request := func(length int, body string) *http.Response {
+		t.Helper()
+		_, err := fmt.Fprintf(conn, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body)
+		require.NoError(t, err)
+		res, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		return res
+	}
+	const broken = "this is not JSON"
+	for range 3 {
+		res := request(len(broken), broken)
+		require.Equal(t, http.StatusTooManyRequests, res.StatusCode)
+		require.NotEmpty(t, res.Header.Get("Retry-After"))
+		require.False(t, res.Close)
+	}
 	release()
 	requireReply(t, waiting, 200, `"accepted":9`)
-	r.requireGood("after")
+	require.Equal(t, http.StatusBadRequest, request(len(broken), broken).StatusCode, "the same connection")
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+
+	hold := make(chan struct{})
+	r.pipeline.set(func(ptrace.Traces) error { <-hold; return nil })
+	last := r.send("last", 1, "normal")
+	res := request(10<<20-100, "")
+	require.Equal(t, http.StatusTooManyRequests, res.StatusCode, "without its body")
+	require.True(t, res.Close)
+	close(hold)
+	requireReply(t, last, 200, `"accepted":1`)
+	require.Equal(t, int64(4), r.counts.refusedRequests.Load())
 }
 
 func TestOverflowBlock(t *testing.T) {
@@ -174,7 +223,7 @@ func TestWorkersScale(t *testing.T) {
 	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 500 }, 10*time.Second, time.Millisecond)
 
 	// Workers that are not needed end without losing anything.
-	r.pool.resize(1)
+	require.NoError(t, r.pool.SetWorkers(1, 1))
 	require.Equal(t, 1, r.pool.count())
 	r.requireTaken("after")
 }

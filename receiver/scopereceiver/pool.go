@@ -20,46 +20,55 @@ type pool struct {
 	ring    *ring.Ring[work]
 	handler *handler
 	logger  *zap.Logger // rate-limited
-	batch   BatchConfig
-	bounds  WorkersConfig
-	restart func() // counts
+	counts  *counts
 
 	ctx    context.Context // of what workers do; ends when Shutdown gives up on them
 	cancel context.CancelFunc
 	done   sync.WaitGroup
-	halt   chan struct{} // ends the scaling
+	halt   chan struct{} // closed when Shutdown begins
 
 	mu      sync.Mutex
+	changed *sync.Cond // paused, or some worker's stopped
+	bounds  WorkersConfig
+	batch   BatchConfig
+	paused  bool
+	closing bool // workers only go from now on
 	workers []*worker
 	nextID  int
 
-	busy  atomic.Int64
-	sizes sizeLog
+	busy     atomic.Int64
+	retrying atomic.Int64 // of the busy ones
+	sizes    sizeLog
 }
 
 // worker is one slot. Counters are since it began, of batches that it took.
 type worker struct {
 	id       int
-	stop     context.CancelFunc // ends its wait for the next batch
 	batches  atomic.Int64
 	items    atomic.Int64
 	restarts atomic.Int64
 	busy     atomic.Bool
+
+	// Owned by the pool's lock.
+	stopped   bool
+	taking    context.Context // of its wait for the next batch
+	interrupt context.CancelFunc
 }
 
-// errWorkerStopped is why a worker that is not needed any more stops waiting.
-var errWorkerStopped = errors.New("the worker is not needed any more")
-
-func newPool(cfg *Config, r *ring.Ring[work], h *handler, logger *zap.Logger, restart func()) *pool {
+func newPool(cfg *Config, r *ring.Ring[work], h *handler, logger *zap.Logger, c *counts) *pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &pool{
-		ring: r, handler: h, logger: logger, batch: cfg.Batch, bounds: cfg.Workers, restart: restart,
+	p := &pool{
+		ring: r, handler: h, logger: logger, counts: c, batch: cfg.Batch, bounds: cfg.Workers,
 		ctx: ctx, cancel: cancel, halt: make(chan struct{}),
 	}
+	p.changed = sync.NewCond(&p.mu)
+	return p
 }
 
 func (p *pool) start() {
+	p.mu.Lock()
 	p.resize(p.bounds.Min)
+	p.mu.Unlock()
 	p.done.Go(p.scale)
 }
 
@@ -67,23 +76,27 @@ func (p *pool) start() {
 func (p *pool) scale() {
 	ticker := time.NewTicker(scaleInterval)
 	defer ticker.Stop()
-	var s scaler
+	s := newScaler()
 	for {
 		select {
 		case <-ticker.C:
-			l := p.load()
-			if n := s.next(l, p.bounds, p.batch); n != l.workers {
-				p.resize(n)
-			}
+			p.rescale(s)
 		case <-p.halt:
 			return
 		}
 	}
 }
 
+func (p *pool) rescale(s *scaler) {
+	l := p.load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resize(s.next(l, p.bounds, p.batch))
+}
+
 func (p *pool) load() load {
 	items, oldest := p.ring.Backlog()
-	return load{workers: p.count(), busy: int(p.busy.Load()), waiting: items, oldest: oldest}
+	return load{workers: p.count(), busy: int(p.busy.Load()), retrying: int(p.retrying.Load()), waiting: items, oldest: oldest}
 }
 
 func (p *pool) count() int {
@@ -92,31 +105,75 @@ func (p *pool) count() int {
 	return len(p.workers)
 }
 
-// resize makes it n workers. Those that go finish the batch they hold.
+// resize makes it n workers. Those that go finish the batch they hold. It
+// needs p.mu.
 func (p *pool) resize(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if p.closing {
+		return
+	}
 	for len(p.workers) < n {
-		ctx, cancel := context.WithCancelCause(p.ctx)
-		w := &worker{id: p.nextID, stop: func() { cancel(errWorkerStopped) }}
+		w := &worker{id: p.nextID}
 		p.nextID++
 		p.workers = append(p.workers, w)
-		p.done.Go(func() { p.run(ctx, w, nil) })
+		p.done.Go(func() { p.run(w, nil) })
 	}
 	for len(p.workers) > n {
 		last := len(p.workers) - 1
-		p.workers[last].stop()
+		p.workers[last].stopped = true
+		p.interrupt(p.workers[last])
 		p.workers = p.workers[:last]
 	}
 }
 
+// interrupt makes a worker look again whether it may take something. It needs
+// p.mu.
+func (p *pool) interrupt(w *worker) {
+	if w.interrupt != nil {
+		w.interrupt()
+	}
+	p.changed.Broadcast()
+}
+
+// enter waits while the pool is paused. It returns what bounds a worker's wait
+// for a batch, or false when the worker has to go.
+func (p *pool) enter(w *worker) (context.Context, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.paused && !w.stopped {
+		p.changed.Wait()
+	}
+	if w.stopped || p.ctx.Err() != nil {
+		return nil, false
+	}
+	if w.taking == nil || w.taking.Err() != nil {
+		w.taking, w.interrupt = context.WithCancel(p.ctx)
+	}
+	return w.taking, true
+}
+
+// whilePaused keeps a batch that was taken at the moment of a pause.
+func (p *pool) whilePaused() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.paused {
+		p.changed.Wait()
+	}
+}
+
+func (p *pool) want() ring.Want {
+	l := p.load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return ring.Want{Max: batchTarget(l, p.batch), Min: p.batch.MinSize, Delay: p.batch.MaxDelay}
+}
+
 // run is a worker's goroutine. again is the batch that its predecessor died
 // of, nil for the first.
-func (p *pool) run(ctx context.Context, w *worker, again *ring.Batch[work]) {
+func (p *pool) run(w *worker, again *ring.Batch[work]) {
 	held := again
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.died(ctx, w, held, again != nil && held == again, cause)
+			p.died(w, held, again != nil && held == again, cause)
 		}
 	}()
 	if again != nil {
@@ -124,11 +181,19 @@ func (p *pool) run(ctx context.Context, w *worker, again *ring.Batch[work]) {
 		held = nil
 	}
 	for {
-		b, err := p.ring.Take(ctx, ring.Want{Max: batchTarget(p.load(), p.batch), Min: p.batch.MinSize, Delay: p.batch.MaxDelay})
-		if err != nil {
+		ctx, ok := p.enter(w)
+		if !ok {
 			return
 		}
+		b, err := p.ring.Take(ctx, p.want())
+		if errors.Is(err, ring.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
 		held = b
+		p.whilePaused()
 		p.work(w, b, false)
 		held = nil
 	}
@@ -137,17 +202,17 @@ func (p *pool) run(ctx context.Context, w *worker, again *ring.Batch[work]) {
 // died puts another goroutine in the place of one that panicked. The batch is
 // tried once more; if it kills its second worker too, its clients are told to
 // come again.
-func (p *pool) died(ctx context.Context, w *worker, held *ring.Batch[work], second bool, cause any) {
+func (p *pool) died(w *worker, held *ring.Batch[work], second bool, cause any) {
 	w.restarts.Add(1)
-	p.restart()
+	p.counts.restart()
 	if w.busy.Swap(false) {
 		p.busy.Add(-1)
 	}
 	if held != nil && second {
-		p.ring.Release(held, errWorker)
+		p.release(held, errWorker)
 		held = nil
 	}
-	p.done.Go(func() { p.run(ctx, w, held) })
+	p.done.Go(func() { p.run(w, held) })
 	p.logger.Error("A worker panicked and was replaced",
 		zap.Int("worker", w.id), zap.String("panic", panicText(cause)), zap.ByteString("stack", debug.Stack()))
 }
@@ -159,11 +224,19 @@ func (p *pool) work(w *worker, b *ring.Batch[work], careful bool) {
 	w.busy.Store(true)
 	p.busy.Add(1)
 	start := time.Now()
-	err := p.handler.handle(p.ctx, b, careful)
+	err := p.handle(b, careful)
 	took := time.Since(start)
 	w.busy.Store(false)
 	p.busy.Add(-1)
 	p.sizes.add(b.Items, took)
+	p.release(b, err)
+}
+
+// release ends a batch. What is still owed then is lost.
+func (p *pool) release(b *ring.Batch[work], err error) {
+	if err != nil {
+		p.counts.lost(owed(b.Entries, err))
+	}
 	p.ring.Release(b, err)
 }
 

@@ -95,6 +95,7 @@ func (r *scopeReceiver) start(ctx context.Context, host component.Host) error {
 	if shared != nil {
 		r.unregister = append(r.unregister,
 			shared.RegisterStatus(r.set.ID, r.status),
+			shared.RegisterIntake(r.set.ID, r.pool),
 			shared.RegisterDeadLetters(r.set.ID, &replayer{log: r.letters.log, feed: r.feed}))
 	}
 	return nil
@@ -119,7 +120,7 @@ func (r *scopeReceiver) build() error {
 	})
 	r.handler = &handler{
 		next: r.next, partitions: make([]partition, partitions), version: r.set.BuildInfo.Version,
-		letters: r.letters, logger: seldom(r.set.Logger), measure: r.counts.batch,
+		letters: r.letters, logger: seldom(r.set.Logger), measure: r.counts.batch, lost: r.counts.lost,
 	}
 	budget := assemble.NewBudget(r.cfg.Dedup.MaxEvents)
 	for i := range r.handler.partitions {
@@ -132,7 +133,7 @@ func (r *scopeReceiver) build() error {
 			Processes:     max(1, maxProcesses/partitions),
 		})
 	}
-	r.pool = newPool(r.cfg, r.ring, r.handler, seldom(r.set.Logger), r.counts.restart)
+	r.pool = newPool(r.cfg, r.ring, r.handler, seldom(r.set.Logger), r.counts)
 	r.feed = &feed{
 		ring: r.ring, partitions: partitions, maxBytes: int64(r.cfg.Ring.MaxBytes),
 		stored: r.cfg.Acknowledge == acknowledgeStored, timeout: r.cfg.Timeout,
@@ -270,14 +271,18 @@ func (r *scopeReceiver) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
 	r.ring.Close()
-	close(r.pool.halt)
+	r.pool.close()
 	close(r.stopTicks)
+	lostBefore := r.counts.lostItems.Load()
 	drained := r.drain(ctx)
-	r.ring.Fail(errShutdown)
+	r.counts.lost(owed(r.ring.Fail(errShutdown), errShutdown))
 	r.pool.cancel()
 	err := r.stopServers(ctx)
 	if !drained && !r.pool.drain(ctx) {
-		err = errors.Join(err, errors.New("a worker did not end: the pipeline has not answered it"))
+		err = errors.Join(err, fmt.Errorf("a worker did not end: the pipeline has not answered it (%d events and spans are under way)", r.ring.Stats().FlightItems))
+	}
+	if lost := r.counts.lostItems.Load() - lostBefore; lost > 0 {
+		r.set.Logger.Error("Lost at shutdown: the pipeline did not take what was acknowledged as buffered", zap.Int64("items", lost))
 	}
 	r.serving.Wait()
 	return err

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/otelscope/otelscope/internal/event"
+	"github.com/otelscope/otelscope/internal/ring"
 )
 
 const eventsPath = "/v1/events"
@@ -67,6 +68,10 @@ func (s *eventsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	format, err := event.FormatOf(r.Header.Get("Content-Type"))
 	if err != nil {
 		(&problem{status: http.StatusUnsupportedMediaType, Error: err.Error()}).write(w)
+		return
+	}
+	if s.feed.full(r.ContentLength) {
+		s.refusal(ring.ErrFull).write(w)
 		return
 	}
 	ctx := s.obsreport.StartTracesOp(r.Context())

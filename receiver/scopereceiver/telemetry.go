@@ -24,6 +24,7 @@ type counts struct {
 	refusedRequests atomic.Int64
 	deadLetters     atomic.Int64
 	restarts        atomic.Int64
+	lostItems       atomic.Int64
 }
 
 func (c *counts) accepted(ctx context.Context, n int) {
@@ -49,6 +50,11 @@ func (c *counts) letter(source string, n int) {
 func (c *counts) restart() {
 	c.restarts.Add(1)
 	c.metrics.ScopeReceiverWorkerRestarts.Add(context.Background(), 1)
+}
+
+func (c *counts) lost(n int) {
+	c.lostItems.Add(int64(n))
+	c.metrics.ScopeReceiverLostItems.Add(context.Background(), int64(n))
 }
 
 func (c *counts) batch(items int, took time.Duration) {
@@ -82,6 +88,7 @@ func (r *scopeReceiver) observe() error {
 		m.RegisterScopeReceiverRingItemsCallback(figure(func() int64 { s := r.ring.Stats(); return s.QueuedItems + s.FlightItems })),
 		m.RegisterScopeReceiverRingBytesCallback(figure(func() int64 { s := r.ring.Stats(); return s.QueuedBytes + s.FlightBytes })),
 		m.RegisterScopeReceiverRingDroppedItemsCallback(figure(func() int64 { return r.ring.Stats().DroppedItems })),
+		m.RegisterScopeReceiverRingRefusedItemsCallback(figure(func() int64 { return r.ring.Stats().RefusedItems })),
 		m.RegisterScopeReceiverRingFillCallback(func(_ context.Context, o metric.Float64Observer) error {
 			o.Observe(r.ring.Fill())
 			return nil
@@ -122,6 +129,7 @@ type receiverStatus struct {
 	Events      eventsStatus   `json:"events"`
 	Restored    restoredStatus `json:"restored"`
 	Acknowledge string         `json:"acknowledge"`
+	Paused      bool           `json:"paused"`
 }
 
 type lettersStatus struct {
@@ -136,6 +144,7 @@ type workersStatus struct {
 	Max      int            `json:"max"`
 	Now      int            `json:"now"`
 	Busy     int            `json:"busy"`
+	Retrying int            `json:"retrying"` // busy with what the pipeline has refused for now
 	Restarts int64          `json:"restarts"`
 	Each     []workerStatus `json:"each"`
 }
@@ -167,6 +176,7 @@ type eventsStatus struct {
 	Duplicates      int64 `json:"duplicates"`
 	DeadLetters     int64 `json:"dead_letters"`
 	RefusedRequests int64 `json:"refused_requests"`
+	Lost            int64 `json:"lost"` // events and spans, acknowledged as buffered
 }
 
 type restoredStatus struct {
@@ -178,15 +188,16 @@ type restoredStatus struct {
 func (r *scopeReceiver) status() any {
 	a := r.handler.stats()
 	l := r.pool.load()
+	workers, batch, paused := r.pool.inForce()
 	last, p50, took := r.pool.sizes.last()
 	return receiverStatus{
 		Ring: r.ring.Stats(),
 		Workers: workersStatus{
-			Min: r.cfg.Workers.Min, Max: r.cfg.Workers.Max, Now: l.workers, Busy: l.busy,
+			Min: workers.Min, Max: workers.Max, Now: l.workers, Busy: l.busy, Retrying: l.retrying,
 			Restarts: r.counts.restarts.Load(), Each: r.pool.status(),
 		},
 		Batch: batchStatus{
-			MinSize: r.cfg.Batch.MinSize, MaxSize: r.cfg.Batch.MaxSize, Target: batchTarget(l, r.cfg.Batch),
+			MinSize: batch.MinSize, MaxSize: batch.MaxSize, Target: batchTarget(l, batch),
 			Last: last, P50: p50, P50Milli: float64(took.Microseconds()) / 1000,
 		},
 		DeadLetters: lettersStatus(r.letters.stats()),
@@ -197,8 +208,10 @@ func (r *scopeReceiver) status() any {
 		Events: eventsStatus{
 			Accepted: r.counts.acceptedEvents.Load(), Rejected: r.counts.rejectedEvents.Load(), Duplicates: a.Duplicates,
 			DeadLetters: r.counts.deadLetters.Load(), RefusedRequests: r.counts.refusedRequests.Load(),
+			Lost: r.counts.lostItems.Load(),
 		},
 		Restored:    restoredStatus{r.restored.openCalls, r.restored.spans, r.restored.took.Seconds()},
 		Acknowledge: r.cfg.Acknowledge,
+		Paused:      paused,
 	}
 }

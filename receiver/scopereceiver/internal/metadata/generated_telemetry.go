@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ScopeReceiverDeadLetters       metric.Int64Counter
 	ScopeReceiverDedupEntries      metric.Int64ObservableGauge
 	ScopeReceiverDuplicateEvents   metric.Int64ObservableCounter
+	ScopeReceiverLostItems         metric.Int64Counter
 	ScopeReceiverOpenCalls         metric.Int64ObservableGauge
 	ScopeReceiverOrphanReturns     metric.Int64ObservableCounter
 	ScopeReceiverProcesses         metric.Int64ObservableGauge
@@ -44,6 +45,7 @@ type TelemetryBuilder struct {
 	ScopeReceiverRingDroppedItems  metric.Int64ObservableCounter
 	ScopeReceiverRingFill          metric.Float64ObservableGauge
 	ScopeReceiverRingItems         metric.Int64ObservableGauge
+	ScopeReceiverRingRefusedItems  metric.Int64ObservableCounter
 	ScopeReceiverStoredDeadLetters metric.Int64ObservableGauge
 	ScopeReceiverUnwoundCalls      metric.Int64ObservableCounter
 	ScopeReceiverWorkerRestarts    metric.Int64Counter
@@ -211,6 +213,21 @@ func (builder *TelemetryBuilder) RegisterScopeReceiverRingItemsCallback(cb metri
 	return nil
 }
 
+// RegisterScopeReceiverRingRefusedItemsCallback sets callback for observable ScopeReceiverRingRefusedItems metric.
+func (builder *TelemetryBuilder) RegisterScopeReceiverRingRefusedItemsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ScopeReceiverRingRefusedItems, obs: o})
+		return nil
+	}, builder.ScopeReceiverRingRefusedItems)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterScopeReceiverStoredDeadLettersCallback sets callback for observable ScopeReceiverStoredDeadLetters metric.
 func (builder *TelemetryBuilder) RegisterScopeReceiverStoredDeadLettersCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -338,6 +355,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ScopeReceiverLostItems, err = builder.meter.Int64Counter(
+		"otelcol_scope_receiver_lost_items",
+		metric.WithDescription("Events and spans that were acknowledged as buffered and could neither be handed on nor be kept as dead letters. What the full ring dropped is counted apart. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ScopeReceiverOpenCalls, err = builder.meter.Int64ObservableGauge(
 		"otelcol_scope_receiver_open_calls",
 		metric.WithDescription("Calls whose return has not come. [Alpha]"),
@@ -389,6 +412,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ScopeReceiverRingItems, err = builder.meter.Int64ObservableGauge(
 		"otelcol_scope_receiver_ring_items",
 		metric.WithDescription("Events and spans in the ring, those that workers hold included. [Alpha]"),
+		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopeReceiverRingRefusedItems, err = builder.meter.Int64ObservableCounter(
+		"otelcol_scope_receiver_ring_refused_items",
+		metric.WithDescription("Events and spans that the ring had no room for; their clients were told to send them again. Native requests that were refused before they were read are not among them. [Alpha]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -60,6 +60,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterScopeReceiverRingRefusedItemsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterScopeReceiverStoredDeadLettersCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -76,6 +80,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ScopeReceiverBatchDuration.Record(context.Background(), 1)
 	tb.ScopeReceiverBatchSize.Record(context.Background(), 1)
 	tb.ScopeReceiverDeadLetters.Add(context.Background(), 1)
+	tb.ScopeReceiverLostItems.Add(context.Background(), 1)
 	tb.ScopeReceiverRefusedRequests.Add(context.Background(), 1)
 	tb.ScopeReceiverRejectedEvents.Add(context.Background(), 1)
 	tb.ScopeReceiverWorkerRestarts.Add(context.Background(), 1)
@@ -98,6 +103,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualScopeReceiverDuplicateEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualScopeReceiverLostItems(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualScopeReceiverOpenCalls(t, testTel,
@@ -125,6 +133,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[float64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualScopeReceiverRingItems(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualScopeReceiverRingRefusedItems(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualScopeReceiverStoredDeadLetters(t, testTel,
