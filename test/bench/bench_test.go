@@ -104,21 +104,6 @@ func TestMedian(t *testing.T) {
 	require.InDelta(t, 0.4, median([]pair{{Ratio: 0.5}, {Ratio: 0.3}}), 1e-9)
 }
 
-func TestEnvironmentIsNamed(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	e := describe(options{binary: self, dir: t.TempDir(), gogc: "100", memlimit: "off"})
-	require.Positive(t, e.Cores)
-	require.NotEmpty(t, e.CPU)
-	require.Contains(t, e.Go, "go1.")
-	require.Contains(t, e.Kernel, "Linux")
-	require.NotEmpty(t, e.FileSystem)
-	require.Equal(t, "unknown", field("a: b", "c"))
-	for magic, name := range map[int64]string{0x01021994: "tmpfs", 0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x794c7630: "overlayfs", 1: "other"} {
-		require.Equal(t, name, fileSystem(magic))
-	}
-}
-
 func TestNumbers(t *testing.T) {
 	require.Equal(t, "12346", number(12345.6))
 	require.Equal(t, "12.3", number(12.34))

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/otelscope/otelscope/test/internal/collector"
 )
 
 // options are the command line's.
@@ -105,11 +107,11 @@ func main() {
 }
 
 func bench(ctx context.Context, o options) error {
-	r := &results{Command: command(), Environment: describe(o), Load: load1()}
+	r := &results{Command: collector.Command("./test/bench"), Environment: collector.Describe(o.binary, o.dir, o.gogc, o.memlimit), Load: collector.Load1()}
 	if r.Environment.FileSystem == "tmpfs" {
 		fmt.Println("! stores lie on tmpfs, where fsync costs nothing: say -dir")
 	}
-	if r.Load > busyLoad {
+	if r.Load > collector.BusyLoad {
 		fmt.Printf("! this machine is busy (load average %.1f): the figures will say more of that than of the collector\n", r.Load)
 	}
 	for _, part := range []struct {

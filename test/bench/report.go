@@ -13,18 +13,19 @@ import (
 	"strings"
 
 	"github.com/otelscope/otelscope/internal/loadgen"
+	"github.com/otelscope/otelscope/test/internal/collector"
 )
 
 // results are what bench.json holds.
 type results struct {
-	Command     string        `json:"command"`
-	Environment environment   `json:"environment"`
-	Load        float64       `json:"load_average"` // of the machine, when the run began
-	Pairs       []pair        `json:"pairs,omitempty"`
-	Ratio       float64       `json:"ratio,omitempty"` // the median of the pairs'
-	Native      *measurement  `json:"native,omitempty"`
-	Durable     *measurement  `json:"durable,omitempty"`
-	Found       *foundLatency `json:"found,omitempty"`
+	Command     string                `json:"command"`
+	Environment collector.Environment `json:"environment"`
+	Load        float64               `json:"load_average"` // of the machine, when the run began
+	Pairs       []pair                `json:"pairs,omitempty"`
+	Ratio       float64               `json:"ratio,omitempty"` // the median of the pairs'
+	Native      *measurement          `json:"native,omitempty"`
+	Durable     *measurement          `json:"durable,omitempty"`
+	Found       *foundLatency         `json:"found,omitempty"`
 	// The pipeline with and without correlate.
 	CorrelateSpans  []correlated   `json:"correlate_spans,omitempty"`
 	CorrelateEvents []correlated   `json:"correlate_events,omitempty"`
