@@ -44,12 +44,18 @@ func TestWholeRun(t *testing.T) {
 	}
 	require.Len(t, r.CorrelateSpans, 2)
 	require.Len(t, r.CorrelateEvents, 2)
+	require.Len(t, r.PressureSpans, 2)
+	require.Len(t, r.PressureEvents, 2)
+	require.Equal(t, "spans-without-pressure-1", r.PressureSpans[0].Without.Server)
+	require.Equal(t, "events-with-pressure-2", r.PressureEvents[1].With.Server)
 	require.Positive(t, r.Causal.Chain.P99ms)
 	require.Positive(t, r.Lookups.Checked)
 	require.Zero(t, r.Lookups.Lost)
 	text, err := os.ReadFile(filepath.Join(o.out, "bench.md"))
 	require.NoError(t, err)
-	require.Contains(t, string(text), "| whole pipeline / plain otlp -> nop |")
+	for _, want := range []string{"| whole pipeline / plain otlp -> nop |", "| pressure costs, of throughput, spans |", "| pressure costs, of throughput, native events |", "| <= 3 |", "## What pressure costs", "| spans | 1 | correlate | ", "| native events | 2 | correlate, pressure | ", "## Causal questions"} {
+		require.Contains(t, string(text), want)
+	}
 
 	var out bytes.Buffer
 	next, err := load(filepath.Join(o.out, "bench.json"))

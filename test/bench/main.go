@@ -39,7 +39,7 @@ type options struct {
 }
 
 // parts are what can be measured alone, in the order in which they run.
-var parts = []string{"throughput", "native", "durable", "found", "correlate", "causal"}
+var parts = []string{"throughput", "native", "durable", "found", "correlate", "pressure", "causal"}
 
 func parse(args []string) (options, error) {
 	var o options
@@ -117,7 +117,7 @@ func bench(ctx context.Context, o options) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options, *results) error
-	}{{"throughput", throughput}, {"native", native}, {"durable", durable}, {"found", found}, {"correlate", correlate}, {"causal", causalQueries}} {
+	}{{"throughput", throughput}, {"native", native}, {"durable", durable}, {"found", found}, {"correlate", comparisons[0].run}, {"pressure", comparisons[1].run}, {"causal", causalQueries}} {
 		if !o.wants(part.name) {
 			continue
 		}
