@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # Packages that are ours: what coverage speaks of.
 OURS := ./internal/... ./receiver/... ./processor/... ./exporter/... ./extension/... ./cmd/scopegen/...
 
-.PHONY: help build run demo test race fuzz crash accuracy bench lint generate ocb
+.PHONY: help build run demo test race fuzz crash accuracy bench overload lint generate ocb
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ accuracy: build ## what was found against what the generator knows is true
 
 bench: build ## the plain Collector and the whole pipeline in one run; writes docs/bench.md
 	@go run ./test/bench
+
+overload: build ## ten times the load, a failing back end, crowding, rising load; writes docs/overload.md: MINUTES (default 10)
+	@go run ./test/overload -minutes $(or $(MINUTES),10)
 
 lint: ## formatting, vet, staticcheck
 	@scripts/lint.sh

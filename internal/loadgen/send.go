@@ -52,12 +52,19 @@ const exportMethod = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 
 // NewGRPC connects to an OTLP endpoint without TLS, by n connections that take
 // turns. Close ends them.
-func NewGRPC(endpoint string, n int) (*GRPC, error) {
+func NewGRPC(endpoint string, n int) (*GRPC, error) { return NewGRPCFrom("", endpoint, n) }
+
+// NewGRPCFrom is NewGRPC for a client at one of the machine's addresses, for
+// example 127.0.0.2; "" leaves the choice to the system.
+func NewGRPCFrom(local, endpoint string, n int) (*GRPC, error) {
 	g := &GRPC{next: make(chan int, 1)}
 	g.next <- 0
 	for range n {
 		conn, err := grpc.NewClient(endpoint,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+				return dialer(local).DialContext(ctx, "tcp", address)
+			}),
 			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
 			grpc.WithWriteBufferSize(256<<10), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry())
 		if err != nil {
@@ -140,16 +147,30 @@ func NewHTTP(url string, n int) *HTTP {
 }
 
 // NewEvents returns a sender of NDJSON bodies of native events.
-func NewEvents(url string, n int) *HTTP {
-	return &HTTP{url: url, contentType: "application/x-ndjson", client: Client(n), check: accepted}
+func NewEvents(url string, n int) *HTTP { return NewEventsFrom("", url, n) }
+
+// NewEventsFrom is NewEvents for a client at one of the machine's addresses, as
+// NewGRPCFrom has it.
+func NewEventsFrom(local, url string, n int) *HTTP {
+	return &HTTP{url: url, contentType: "application/x-ndjson", client: clientFrom(local, n), check: accepted}
 }
 
 // Client returns an HTTP client that keeps n connections to one host.
-func Client(n int) *http.Client {
+func Client(n int) *http.Client { return clientFrom("", n) }
+
+func dialer(local string) *net.Dialer {
+	d := &net.Dialer{Timeout: 5 * time.Second}
+	if local != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(local)}
+	}
+	return d
+}
+
+func clientFrom(local string, n int) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		MaxIdleConns: n, MaxIdleConnsPerHost: n, DisableCompression: true,
 		WriteBufferSize: 256 << 10,
-		DialContext:     (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DialContext:     dialer(local).DialContext,
 	}}
 }
 

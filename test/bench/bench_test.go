@@ -44,12 +44,18 @@ func TestWholeRun(t *testing.T) {
 	}
 	require.Len(t, r.CorrelateSpans, 2)
 	require.Len(t, r.CorrelateEvents, 2)
+	require.Len(t, r.PressureSpans, 2)
+	require.Len(t, r.PressureEvents, 2)
+	require.Equal(t, "spans-without-pressure-1", r.PressureSpans[0].Without.Server)
+	require.Equal(t, "events-with-pressure-2", r.PressureEvents[1].With.Server)
 	require.Positive(t, r.Causal.Chain.P99ms)
 	require.Positive(t, r.Lookups.Checked)
 	require.Zero(t, r.Lookups.Lost)
 	text, err := os.ReadFile(filepath.Join(o.out, "bench.md"))
 	require.NoError(t, err)
-	require.Contains(t, string(text), "| whole pipeline / plain otlp -> nop |")
+	for _, want := range []string{"| whole pipeline / plain otlp -> nop |", "| pressure costs, of throughput, spans |", "| pressure costs, of throughput, native events |", "| <= 3 |", "## What pressure costs", "| spans | 1 | correlate | ", "| native events | 2 | correlate, pressure | ", "## Causal questions"} {
+		require.Contains(t, string(text), want)
+	}
 
 	var out bytes.Buffer
 	next, err := load(filepath.Join(o.out, "bench.json"))
@@ -102,21 +108,6 @@ func TestErrorsAreClear(t *testing.T) {
 func TestMedian(t *testing.T) {
 	require.InDelta(t, 0.5, median([]pair{{Ratio: 0.9}, {Ratio: 0.5}, {Ratio: 0.1}}), 1e-9)
 	require.InDelta(t, 0.4, median([]pair{{Ratio: 0.5}, {Ratio: 0.3}}), 1e-9)
-}
-
-func TestEnvironmentIsNamed(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	e := describe(options{binary: self, dir: t.TempDir(), gogc: "100", memlimit: "off"})
-	require.Positive(t, e.Cores)
-	require.NotEmpty(t, e.CPU)
-	require.Contains(t, e.Go, "go1.")
-	require.Contains(t, e.Kernel, "Linux")
-	require.NotEmpty(t, e.FileSystem)
-	require.Equal(t, "unknown", field("a: b", "c"))
-	for magic, name := range map[int64]string{0x01021994: "tmpfs", 0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x794c7630: "overlayfs", 1: "other"} {
-		require.Equal(t, name, fileSystem(magic))
-	}
 }
 
 func TestNumbers(t *testing.T) {

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/otelscope/otelscope/test/internal/collector"
 )
 
 // options are the command line's.
@@ -37,7 +39,7 @@ type options struct {
 }
 
 // parts are what can be measured alone, in the order in which they run.
-var parts = []string{"throughput", "native", "durable", "found", "correlate", "causal"}
+var parts = []string{"throughput", "native", "durable", "found", "correlate", "pressure", "causal"}
 
 func parse(args []string) (options, error) {
 	var o options
@@ -105,17 +107,17 @@ func main() {
 }
 
 func bench(ctx context.Context, o options) error {
-	r := &results{Command: command(), Environment: describe(o), Load: load1()}
+	r := &results{Command: collector.Command("./test/bench"), Environment: collector.Describe(o.binary, o.dir, o.gogc, o.memlimit), Load: collector.Load1()}
 	if r.Environment.FileSystem == "tmpfs" {
 		fmt.Println("! stores lie on tmpfs, where fsync costs nothing: say -dir")
 	}
-	if r.Load > busyLoad {
+	if r.Load > collector.BusyLoad {
 		fmt.Printf("! this machine is busy (load average %.1f): the figures will say more of that than of the collector\n", r.Load)
 	}
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options, *results) error
-	}{{"throughput", throughput}, {"native", native}, {"durable", durable}, {"found", found}, {"correlate", correlate}, {"causal", causalQueries}} {
+	}{{"throughput", throughput}, {"native", native}, {"durable", durable}, {"found", found}, {"correlate", comparisons[0].run}, {"pressure", comparisons[1].run}, {"causal", causalQueries}} {
 		if !o.wants(part.name) {
 			continue
 		}

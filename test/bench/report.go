@@ -13,21 +13,24 @@ import (
 	"strings"
 
 	"github.com/otelscope/otelscope/internal/loadgen"
+	"github.com/otelscope/otelscope/test/internal/collector"
 )
 
 // results are what bench.json holds.
 type results struct {
-	Command     string        `json:"command"`
-	Environment environment   `json:"environment"`
-	Load        float64       `json:"load_average"` // of the machine, when the run began
-	Pairs       []pair        `json:"pairs,omitempty"`
-	Ratio       float64       `json:"ratio,omitempty"` // the median of the pairs'
-	Native      *measurement  `json:"native,omitempty"`
-	Durable     *measurement  `json:"durable,omitempty"`
-	Found       *foundLatency `json:"found,omitempty"`
-	// The pipeline with and without correlate.
-	CorrelateSpans  []correlated   `json:"correlate_spans,omitempty"`
-	CorrelateEvents []correlated   `json:"correlate_events,omitempty"`
+	Command     string                `json:"command"`
+	Environment collector.Environment `json:"environment"`
+	Load        float64               `json:"load_average"` // of the machine, when the run began
+	Pairs       []pair                `json:"pairs,omitempty"`
+	Ratio       float64               `json:"ratio,omitempty"` // the median of the pairs'
+	Native      *measurement          `json:"native,omitempty"`
+	Durable     *measurement          `json:"durable,omitempty"`
+	Found       *foundLatency         `json:"found,omitempty"`
+	// The pipeline without and with one processor.
+	CorrelateSpans  []compared     `json:"correlate_spans,omitempty"`
+	CorrelateEvents []compared     `json:"correlate_events,omitempty"`
+	PressureSpans   []compared     `json:"pressure_spans,omitempty"`
+	PressureEvents  []compared     `json:"pressure_events,omitempty"`
 	Causal          *causalLatency `json:"causal,omitempty"`
 	Lookups         struct {
 		Checked int     `json:"checked"`
@@ -121,17 +124,14 @@ func (r *results) figures() []figure {
 			figure{"sent to found at 20,000 events/s, p50", "ms", r.Found.P50ms, ""},
 			figure{"sent to found at 20,000 events/s, p99", "ms", r.Found.P99ms, "< 50"})
 	}
-	for _, c := range []struct {
-		name  string
-		pairs []correlated
-	}{{"spans", r.CorrelateSpans}, {"native events", r.CorrelateEvents}} {
-		if len(c.pairs) == 0 {
-			continue
+	for i := range comparisons {
+		c := &comparisons[i]
+		for load, pairs := range c.of(r) {
+			throughput, cpu := medianCost(pairs)
+			all = append(all,
+				figure{c.processor + " costs, of throughput, " + load, "%", 100 * throughput, c.goal},
+				figure{c.processor + " costs, more CPU, " + load, "%", 100 * cpu, ""})
 		}
-		throughput, cpu := medianCost(c.pairs)
-		all = append(all,
-			figure{"correlate costs, of throughput, " + c.name, "%", 100 * throughput, "<= 15"},
-			figure{"correlate costs, more CPU, " + c.name, "%", 100 * cpu, ""})
 	}
 	if c := r.Causal; c != nil {
 		all = append(all,
@@ -222,23 +222,29 @@ func (r *results) markdown() string {
 	if r.Found != nil {
 		fmt.Fprintf(&b, "\nSent to found: p50 %.2f ms, p99 %.2f ms, max %.2f ms of %d events.\n", r.Found.P50ms, r.Found.P99ms, r.Found.MaxMs, r.Found.Samples)
 	}
-	r.correlateTable(&b)
+	r.comparisonTables(&b)
+	r.causalTable(&b)
 	return b.String()
 }
 
-func (r *results) correlateTable(b *strings.Builder) {
-	if len(r.CorrelateSpans)+len(r.CorrelateEvents) > 0 {
-		b.WriteString("\n## What correlate costs\n\nThe same loads on the same pipeline without and with `correlate`, by turns.\n\n| load | pair | processors | items/s | CPU µs/item | p99 ms | peak RSS MB | costs |\n|---|---|---|---:|---:|---:|---:|---:|\n")
-	}
-	for _, c := range []struct {
-		name  string
-		pairs []correlated
-	}{{"spans", r.CorrelateSpans}, {"native events", r.CorrelateEvents}} {
-		for i, p := range c.pairs {
-			fmt.Fprintf(b, "| %s | %d | pressure | %.0f | %.2f | %.2f | %.0f | |\n", c.name, i+1, p.Without.PerSecond, p.Without.ServerCPUus, p.Without.P99ms, p.Without.PeakRSSMB)
-			fmt.Fprintf(b, "| %s | %d | correlate, pressure | %.0f | %.2f | %.2f | %.0f | %.1f %% |\n", c.name, i+1, p.With.PerSecond, p.With.ServerCPUus, p.With.P99ms, p.With.PeakRSSMB, 100*p.Cost)
+func (r *results) comparisonTables(b *strings.Builder) {
+	for i := range comparisons {
+		c := &comparisons[i]
+		titled := false
+		for load, pairs := range c.of(r) {
+			if !titled {
+				fmt.Fprintf(b, "\n## What %s costs\n\nThe same loads on the same pipeline without and with `%s`, by turns.\n\n| load | pair | processors | items/s | CPU µs/item | p99 ms | peak RSS MB | costs |\n|---|---|---|---:|---:|---:|---:|---:|\n", c.processor, c.processor)
+				titled = true
+			}
+			for i, p := range pairs {
+				fmt.Fprintf(b, "| %s | %d | %s | %.0f | %.2f | %.2f | %.0f | |\n", load, i+1, strings.Join(c.without, ", "), p.Without.PerSecond, p.Without.ServerCPUus, p.Without.P99ms, p.Without.PeakRSSMB)
+				fmt.Fprintf(b, "| %s | %d | %s | %.0f | %.2f | %.2f | %.0f | %.1f %% |\n", load, i+1, strings.Join(c.with, ", "), p.With.PerSecond, p.With.ServerCPUus, p.With.P99ms, p.With.PeakRSSMB, 100*p.Cost)
+			}
 		}
 	}
+}
+
+func (r *results) causalTable(b *strings.Builder) {
 	if c := r.Causal; c != nil {
 		fmt.Fprintf(b, "\n## Causal questions\n\nOver HTTP, one at a time, with %d spans of the shop stored (%d blocks and the head). The chains' spans lie far apart: they were sent all the while.\n\n| question | asked | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|\n", c.Spans, c.Blocks)
 		for _, q := range []struct {

@@ -105,19 +105,24 @@ func (a *API) Event(ctx context.Context, id string) (*EventSpan, error) {
 	return &span, nil
 }
 
-// Store returns the store's figures from the status.
-func (a *API) Store(ctx context.Context) (store.Stats, error) {
+// Status decodes the status into a value of the caller's.
+func (a *API) Status(ctx context.Context, into any) error {
 	body, _, err := a.get(ctx, "/api/v1/status")
 	if err != nil {
-		return store.Stats{}, err
+		return err
 	}
+	return json.Unmarshal(body, into)
+}
+
+// Store returns the store's figures from the status.
+func (a *API) Store(ctx context.Context) (store.Stats, error) {
 	var status struct {
 		Store struct {
 			store.Stats
 			Oldest string `json:"oldest"`
 		} `json:"store"`
 	}
-	err = json.Unmarshal(body, &status)
+	err := a.Status(ctx, &status)
 	return status.Store.Stats, err
 }
 

@@ -115,9 +115,24 @@ func TestProcFiles(t *testing.T) {
 		_, err := parseCPU(bad)
 		require.Error(t, err, bad)
 	}
-	rss, err := parsePeak("Name:\tx\nVmHWM:\t   12 kB\n")
+	rss, err := parseMemory("Name:\tx\nVmHWM:\t   12 kB\n", "VmHWM:")
 	require.NoError(t, err)
 	require.EqualValues(t, 12<<10, rss)
-	_, err = parsePeak("Name:\tx\n")
+	_, err = parseMemory("Name:\tx\n", "VmRSS:")
 	require.Error(t, err)
+}
+
+func TestEnvironmentIsNamed(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	e := Describe(self, t.TempDir(), "100", "off")
+	require.Positive(t, e.Cores)
+	require.NotEmpty(t, e.CPU)
+	require.Contains(t, e.Go, "go1.")
+	require.Contains(t, e.Kernel, "Linux")
+	require.NotEmpty(t, e.FileSystem)
+	require.Equal(t, "unknown", field("a: b", "c"))
+	for magic, name := range map[int64]string{0x01021994: "tmpfs", 0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x794c7630: "overlayfs", 1: "other"} {
+		require.Equal(t, name, fileSystem(magic))
+	}
 }

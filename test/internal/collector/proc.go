@@ -37,20 +37,25 @@ func parseCPU(stat string) (time.Duration, error) {
 
 // PeakRSS returns the most memory that the process ever had resident, in
 // bytes.
-func (p *Process) PeakRSS() (int64, error) {
+func (p *Process) PeakRSS() (int64, error) { return p.memory("VmHWM:") }
+
+// RSS returns the memory that the process has resident now, in bytes.
+func (p *Process) RSS() (int64, error) { return p.memory("VmRSS:") }
+
+func (p *Process) memory(name string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0, err
 	}
-	return parsePeak(string(status))
+	return parseMemory(string(status), name)
 }
 
-func parsePeak(status string) (int64, error) {
+func parseMemory(status, name string) (int64, error) {
 	for line := range strings.Lines(status) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			return kb << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/pid/status has no VmHWM")
+	return 0, fmt.Errorf("/proc/pid/status has no %s", name)
 }

@@ -1,4 +1,4 @@
-package main
+package collector
 
 import (
 	"debug/buildinfo"
@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// environment is what numbers depend on.
-type environment struct {
+// Environment is what numbers depend on.
+type Environment struct {
 	CPU        string `json:"cpu"`
 	Cores      int    `json:"cores"`
 	MemoryMB   int64  `json:"memory_mb"`
@@ -22,9 +22,10 @@ type environment struct {
 	GOMEMLIMIT string `json:"gomemlimit"`
 }
 
-func describe(o options) environment {
-	e := environment{Cores: runtime.NumCPU(), Go: runtime.Version(), GOGC: o.gogc, GOMEMLIMIT: o.memlimit}
-	if info, err := buildinfo.ReadFile(o.binary); err == nil {
+// Describe says what a run of binary depends on whose stores lie below dir.
+func Describe(binary, dir, gogc, memlimit string) Environment {
+	e := Environment{Cores: runtime.NumCPU(), Go: runtime.Version(), GOGC: gogc, GOMEMLIMIT: memlimit}
+	if info, err := buildinfo.ReadFile(binary); err == nil {
 		e.Go = info.GoVersion
 	}
 	if cpuinfo, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -39,17 +40,17 @@ func describe(o options) environment {
 		e.MemoryMB = int64(info.Totalram) * int64(info.Unit) >> 20
 	}
 	var fs unix.Statfs_t
-	if unix.Statfs(o.dir, &fs) == nil {
+	if unix.Statfs(dir, &fs) == nil {
 		e.FileSystem = fileSystem(int64(fs.Type))
 	}
 	return e
 }
 
-// busyLoad is the load average from which on others get in the way.
-const busyLoad = 0.5
+// BusyLoad is the load average from which on others get in the way.
+const BusyLoad = 0.5
 
-// load1 is how many threads wanted to run in the last minute; 0 if unknown.
-func load1() float64 {
+// Load1 is how many threads wanted to run in the last minute; 0 if unknown.
+func Load1() float64 {
 	body, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(body), " ")
 	value, _ := strconv.ParseFloat(first, 64)
@@ -83,7 +84,7 @@ func fileSystem(magic int64) string {
 	return "other"
 }
 
-// command is how to measure again.
-func command() string {
-	return strings.TrimSpace("go run ./test/bench " + strings.Join(os.Args[1:], " "))
+// Command is how to measure again with a program of this repository.
+func Command(program string) string {
+	return strings.TrimSpace("go run " + program + " " + strings.Join(os.Args[1:], " "))
 }
