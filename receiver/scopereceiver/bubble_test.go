@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelscope/otelscope/internal/event"
+	"github.com/otelscope/otelscope/internal/hub"
 )
 
 // bubble is a receiver without servers, in virtual time.
@@ -27,6 +28,12 @@ type bubble struct {
 // did.
 func inBubble(t *testing.T, change func(*Config), test func(t *testing.T, b bubble)) {
 	t.Helper()
+	inBubbleWith(t, nil, change, test)
+}
+
+// inBubbleWith is inBubble with a hub, whose monitor is stepped. nil: none.
+func inBubbleWith(t *testing.T, newHub func() hub.Hub, change func(*Config), test func(t *testing.T, b bubble)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := createDefaultConfig().(*Config)
 		cfg.DeadLetters.Directory = t.TempDir()
@@ -34,10 +41,20 @@ func inBubble(t *testing.T, change func(*Config), test func(t *testing.T, b bubb
 		r := build(t, cfg)
 		core, logs := observer.New(zapcore.InfoLevel)
 		r.set.Logger = zap.New(core)
+		var shared hub.Hub
+		if newHub != nil {
+			shared = newHub()
+		}
 		var err error
 		r.letters, err = openLetters(cfg.DeadLetters, r.counts)
 		require.NoError(t, err)
-		require.NoError(t, r.scopeReceiver.build())
+		require.NoError(t, r.scopeReceiver.build(shared))
+		if shared != nil {
+			r.unregister = append(r.unregister, shared.Pressure().Register(r.pool.relief.readings))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go shared.Pressure().Run(ctx)
+		}
 		r.pool.start()
 		test(t, bubble{r, logs})
 		require.NoError(t, r.Shutdown(context.Background()))

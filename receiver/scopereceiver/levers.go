@@ -71,3 +71,8 @@ func (p *pool) inForce() (WorkersConfig, BatchConfig, bool) {
 	defer p.mu.Unlock()
 	return p.bounds, p.batch, p.paused
 }
+
+func (p *pool) isPaused() bool {
+	_, _, paused := p.inForce()
+	return paused
+}

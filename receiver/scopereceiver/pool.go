@@ -21,6 +21,7 @@ type pool struct {
 	handler *handler
 	logger  *zap.Logger // rate-limited
 	counts  *counts
+	relief  *relief // nil without a hub
 
 	ctx    context.Context // of what workers do; ends when Shutdown gives up on them
 	cancel context.CancelFunc
@@ -72,7 +73,7 @@ func (p *pool) start() {
 	p.done.Go(p.scale)
 }
 
-// scale adds and removes workers until halt.
+// scale adds and removes workers, and relieves pressure, until halt.
 func (p *pool) scale() {
 	ticker := time.NewTicker(scaleInterval)
 	defer ticker.Stop()
@@ -81,6 +82,9 @@ func (p *pool) scale() {
 		select {
 		case <-ticker.C:
 			p.rescale(s)
+			if p.relief != nil {
+				p.relief.step()
+			}
 		case <-p.halt:
 			return
 		}

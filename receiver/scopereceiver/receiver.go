@@ -76,7 +76,7 @@ func (r *scopeReceiver) start(ctx context.Context, host component.Host) error {
 	if r.letters, err = openLetters(r.cfg.DeadLetters, r.counts); err != nil {
 		return fmt.Errorf("dead_letters.directory: %w", err)
 	}
-	if err := r.build(); err != nil {
+	if err := r.build(shared); err != nil {
 		return err
 	}
 	if shared != nil {
@@ -96,6 +96,7 @@ func (r *scopeReceiver) start(ctx context.Context, host component.Host) error {
 		r.unregister = append(r.unregister,
 			shared.RegisterStatus(r.set.ID, r.status),
 			shared.RegisterIntake(r.set.ID, r.pool),
+			shared.Pressure().Register(r.pool.relief.readings),
 			shared.RegisterDeadLetters(r.set.ID, &replayer{log: r.letters.log, feed: r.feed}))
 	}
 	return nil
@@ -108,8 +109,8 @@ func (r *scopeReceiver) findHub(host component.Host) (hub.Hub, error) {
 	return hub.Find(host, "hub", *r.cfg.Hub)
 }
 
-// build makes the parts between servers and pipeline.
-func (r *scopeReceiver) build() error {
+// build makes the parts between servers and pipeline. shared may be nil.
+func (r *scopeReceiver) build(shared hub.Hub) error {
 	overflow, err := ring.ParseOverflow(r.cfg.Ring.Overflow)
 	if err != nil {
 		return fmt.Errorf("ring.overflow: %w", err)
@@ -134,6 +135,9 @@ func (r *scopeReceiver) build() error {
 		})
 	}
 	r.pool = newPool(r.cfg, r.ring, r.handler, seldom(r.set.Logger), r.counts)
+	if shared != nil {
+		r.pool.relief = newRelief(r.ring, shared.Pressure(), overflow, r.cfg.Timeout, r.pool.isPaused)
+	}
 	r.feed = &feed{
 		ring: r.ring, partitions: partitions, maxBytes: int64(r.cfg.Ring.MaxBytes),
 		stored: r.cfg.Acknowledge == acknowledgeStored, timeout: r.cfg.Timeout,
