@@ -14,13 +14,19 @@ import (
 // dirty pages and the kernel's own live in there too.
 const cgroupShare = 0.9
 
+// comfortable is the part of the limit up to which what is needed is no
+// pressure at all: tables that are bounded are meant to be full. Above, the
+// garbage collector runs ever more often for ever less room, and at 1 it does
+// nothing else.
+const comfortable = 0.75
+
 // collectAfter is how old the figure of live memory may become while it says
 // that there is pressure. The runtime collects by growth, so after a load has
 // ended it would stay as it was for minutes.
 const collectAfter = 5 * time.Second
 
 // worthCollecting is the reading from which an old figure is renewed.
-const worthCollecting = 0.4
+const worthCollecting = 0.3
 
 // memory reads how much of its limit the process needs: what the last garbage
 // collection found alive, and what the runtime takes beside the heap. Not what
@@ -95,7 +101,7 @@ func (m *memory) read() []Reading {
 	value := func(i int) uint64 { return m.samples[i].Value.Uint64() }
 	heap := value(sampleObjects) + value(sampleUnused) + value(sampleFree) + value(sampleReleased)
 	needed := value(sampleLive) + value(sampleTotal) - heap
-	reading := float64(needed) / float64(m.limit)
+	reading := (float64(needed)/float64(m.limit) - comfortable) / (1 - comfortable)
 	now := m.now()
 	if cycles := value(sampleCycles); cycles != m.cycles {
 		m.cycles, m.since = cycles, now

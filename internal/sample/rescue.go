@@ -34,6 +34,7 @@ type Rescue struct {
 	blobs   []*blob // oldest first
 	first   uint32  // number of blobs[0]
 	last    map[uint64]place
+	room    int64 // at most MaxBytes
 	bytes   int64
 	spans   int
 	evicted int64         // spans, ever
@@ -67,7 +68,7 @@ const (
 
 // NewRescue returns one that holds everything as long as it fits.
 func NewRescue(cfg RescueConfig) *Rescue {
-	r := &Rescue{cfg: cfg, last: map[uint64]place{}, first: 1, age: cfg.Window}
+	r := &Rescue{cfg: cfg, last: map[uint64]place{}, first: 1, room: cfg.MaxBytes, age: cfg.Window}
 	r.setShare(1)
 	return r
 }
@@ -112,12 +113,17 @@ func (r *Rescue) Hold(now time.Time, data []byte, chains []uint64) error {
 		s.prev = before
 		r.last[s.chain] = place{number, uint32(i + 1)}
 	}
-	for r.bytes > r.cfg.MaxBytes && len(r.blobs) > 0 {
+	r.fit(now)
+	return nil
+}
+
+// fit lets the oldest go that have no room.
+func (r *Rescue) fit(now time.Time) {
+	for r.bytes > r.room && len(r.blobs) > 0 {
 		r.age = min(r.age, now.Sub(r.blobs[0].at))
 		r.evicted += int64(len(r.blobs[0].spans))
 		r.drop()
 	}
-	return nil
 }
 
 func (b *blob) size() int64 { return int64(len(b.data) + heldBytes*len(b.spans)) }
@@ -168,10 +174,12 @@ func (r *Rescue) Forget(chain uint64) {
 }
 
 // Adapt lets go what is older than the window, and makes the share follow what
-// fits. It should be called about once a second.
-func (r *Rescue) Adapt(now time.Time) {
+// fits into part, 0 to 1, of MaxBytes. It should be called about once a second.
+func (r *Rescue) Adapt(now time.Time, part float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.room = int64(part * float64(r.cfg.MaxBytes))
+	r.fit(now)
 	for len(r.blobs) > 0 && now.Sub(r.blobs[0].at) > r.cfg.Window {
 		r.drop()
 	}
@@ -181,7 +189,7 @@ func (r *Rescue) Adapt(now time.Time) {
 		// As much less as the window was missed by, but not all at once: what
 		// is held now was chosen by the share before.
 		share *= max(0.5, float64(r.age)/float64(r.cfg.Window))
-	case r.bytes < r.cfg.MaxBytes*3/4:
+	case r.bytes < r.room*3/4:
 		share *= 1.1
 	}
 	r.age = r.cfg.Window
@@ -195,7 +203,7 @@ const leastShare = 0.001
 type RescueFigures struct {
 	Spans   int     `json:"held_spans"`
 	Bytes   int64   `json:"held_bytes"`
-	Max     int64   `json:"max_bytes"`
+	Max     int64   `json:"max_bytes"` // now
 	Seconds float64 `json:"oldest_seconds"`
 	Share   float64 `json:"share_of_chains"`
 	Evicted int64   `json:"evicted_spans"` // for room, before the window was over
@@ -205,7 +213,7 @@ type RescueFigures struct {
 func (r *Rescue) Figures(now time.Time) RescueFigures {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := RescueFigures{Spans: r.spans, Bytes: r.bytes, Max: r.cfg.MaxBytes, Share: r.Share(), Evicted: r.evicted}
+	f := RescueFigures{Spans: r.spans, Bytes: r.bytes, Max: r.room, Share: r.Share(), Evicted: r.evicted}
 	if len(r.blobs) > 0 {
 		f.Seconds = now.Sub(r.blobs[0].at).Seconds()
 	}

@@ -66,15 +66,31 @@ func TestTheWindowEnds(t *testing.T) {
 	r := NewRescue(RescueConfig{MaxBytes: 1 << 20, Window: 10 * time.Second})
 	require.NoError(t, r.Hold(begin, encode("a", "1"), []uint64{7}))
 	require.NoError(t, r.Hold(begin.Add(6*time.Second), encode("a", "2"), []uint64{7}))
-	r.Adapt(begin.Add(10 * time.Second))
+	r.Adapt(begin.Add(10*time.Second), 1)
 	require.Len(t, found(t, r, 7), 2)
 	require.InDelta(t, 10, r.Figures(begin.Add(10*time.Second)).Seconds, 1e-9)
-	r.Adapt(begin.Add(11 * time.Second))
+	r.Adapt(begin.Add(11*time.Second), 1)
 	require.Equal(t, []string{"a:2"}, found(t, r, 7))
-	r.Adapt(begin.Add(time.Hour))
+	r.Adapt(begin.Add(time.Hour), 1)
 	f := r.Figures(begin.Add(time.Hour))
 	require.Equal(t, RescueFigures{Max: 1 << 20, Share: 1}, f, "nothing is left behind")
 	require.Empty(t, r.last)
+}
+
+func TestMemoryIsGivenBackWhereItIsShort(t *testing.T) {
+	r := NewRescue(RescueConfig{MaxBytes: 4000, Window: time.Minute})
+	for i := range uint64(20) {
+		require.NoError(t, r.Hold(begin, encode("a", "span"), []uint64{i}))
+	}
+	held := r.Figures(begin).Bytes
+	r.Adapt(begin, 0.25)
+	f := r.Figures(begin)
+	require.EqualValues(t, 1000, f.Max)
+	require.LessOrEqual(t, f.Bytes, int64(1000))
+	require.Greater(t, held, f.Bytes)
+	require.Less(t, f.Share, 1.0)
+	require.Empty(t, found(t, r, 0))
+	require.Len(t, found(t, r, 19), 1)
 }
 
 // TestTheShareFollowsWhatFits offers a thousand chains a second, whose spans
@@ -93,7 +109,7 @@ func TestTheShareFollowsWhatFits(t *testing.T) {
 			}
 		}
 		now = now.Add(time.Second)
-		r.Adapt(now)
+		r.Adapt(now, 1)
 		return wanted
 	}
 	require.Equal(t, 1000, second(), "at first everything is held")
@@ -111,7 +127,7 @@ func TestTheShareFollowsWhatFits(t *testing.T) {
 	require.False(t, r.Wants(0, threshold))
 	for range 100 {
 		now = now.Add(time.Second)
-		r.Adapt(now)
+		r.Adapt(now, 1)
 	}
 	require.InDelta(t, 1, r.Share(), 0, "it grows back")
 }
@@ -152,7 +168,7 @@ func TestRescueModel(t *testing.T) {
 			},
 			"time": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 6).Draw(t, "seconds")) * time.Second)
-				r.Adapt(now)
+				r.Adapt(now, 1)
 				model = slices.DeleteFunc(model, func(i item) bool { return now.Sub(ages[i.blob]) > 10*time.Second })
 			},
 			"": func(t *rapid.T) {

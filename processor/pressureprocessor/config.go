@@ -74,7 +74,7 @@ func createDefaultConfig() component.Config {
 		Keep:      []string{`status.code == STATUS_CODE_ERROR`, `attributes["scope.priority"] == "high"`},
 		Key:       []string{"service.name", "span.name"},
 		MinRatio:  0.01,
-		MaxChains: 200_000,
+		MaxChains: 100_000,
 		Rescue:    RescueConfig{MaxBytes: 32 * bytesize.MiB, Window: 10 * time.Second},
 		Breaker:   BreakerConfig{ConsecutiveFailures: 5, OpenFor: 30 * time.Second, Timeout: 10 * time.Second},
 	}

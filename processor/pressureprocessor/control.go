@@ -37,6 +37,29 @@ type controller struct {
 	last     time.Time // of the last control step
 	free     time.Time // since when everything may be kept; zero while it may not
 	reported pressure.Level
+	room     float64 // the part of the rescue's room that it may use
+}
+
+// leastRoom keeps the rescue able to grow again.
+const leastRoom = 1.0 / 16
+
+// spare makes the rescue's room follow the memory: what is short is not for
+// what was sampled out. Otherwise the rescue could be the pressure that keeps
+// it filled.
+func (c *controller) spare(state pressure.State, seconds float64) float64 {
+	for _, g := range state.Readings {
+		if g.Kind != pressure.Memory {
+			continue
+		}
+		switch t := c.cfg.Levels; {
+		case g.Value >= t.Moderate:
+			c.room *= math.Exp2(-seconds)
+		case g.Value < t.Moderate-t.Hysteresis:
+			c.room += seconds / 10
+		}
+	}
+	c.room = min(max(c.room, leastRoom), 1)
+	return c.room
 }
 
 // control follows the pressure until ctx ends.
@@ -44,7 +67,7 @@ func (p *pressureProcessor) control(ctx context.Context) {
 	ticker := time.NewTicker(pressure.Interval)
 	defer ticker.Stop()
 	t := p.cfg.Levels
-	c := &controller{pressureProcessor: p, budget: sample.Controller{SetPoint: (t.Moderate + t.High) / 2}, last: time.Now()}
+	c := &controller{pressureProcessor: p, budget: sample.Controller{SetPoint: (t.Moderate + t.High) / 2}, last: time.Now(), room: 1}
 	for {
 		select {
 		case <-ctx.Done():
@@ -111,7 +134,7 @@ func (c *controller) step(now time.Time, state pressure.State) {
 		s.sampler.Allot(math.Inf(1), mode)
 	}
 	if s.rescue != nil {
-		s.rescue.Adapt(now)
+		s.rescue.Adapt(now, c.spare(state, seconds))
 	}
 	c.now.Store(s)
 }
