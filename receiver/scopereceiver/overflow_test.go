@@ -89,6 +89,7 @@ func TestOverflowRefuse(t *testing.T) {
 	require.Equal(t, before, r.decided(), "housekeeping stays out of a ring that fills")
 	requireRetry(t, exportGRPC(t, r.grpc, otlp("x")), codes.ResourceExhausted)
 	require.ErrorContains(t, exportHTTP(r.http, otlp("x")), "429, Retry-After")
+	metadatatest.AssertEqualScopeReceiverRingRefusedItems(t, r.telemetry, []metricdata.DataPoint[int64]{{Value: 2}}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualScopeReceiverRingFill(t, r.telemetry, []metricdata.DataPoint[float64]{{Value: 1}}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualScopeReceiverRingItems(t, r.telemetry, []metricdata.DataPoint[int64]{{Value: 10}}, metricdatatest.IgnoreTimestamp())
 	release()
