@@ -329,3 +329,47 @@ func TestProbabilityIsReadFromTracestate(t *testing.T) {
 		require.Error(t, err, bad)
 	}
 }
+
+func TestRefusalsCutChainsWhoseHopsLieApart(t *testing.T) {
+	l := &ledger{content: content{lag: 2, chains: 1}}
+	for _, o := range []outcome{acked, acked, refused, acked, acked, unknown, acked} {
+		l.end(l.begin(), o)
+	}
+	require.EqualValues(t, 8, l.first())
+	require.Equal(t, []run{{0, 1}, {2, 4}}, slices.Collect(l.segments(8)))
+	require.Equal(t, []run{{0, 2}}, slices.Collect(l.segments(9)))
+}
+
+// One request by hand: of ten chains' first hops one is kept at 1/2, one is
+// rescued, which says nothing of the others.
+func TestAnEstimateByHand(t *testing.T) {
+	l := &ledger{content: content{service: "orders", lag: 1, chains: 10}}
+	l.end(l.begin(), acked)
+	w := &world{of: ledgers{0: l}, sampledOut: 134}
+	for chain := range 2 {
+		w.keep(l, l.first(), chain, run{0, 1}, true, 0.5)
+	}
+	for i := 3; i < 6; i++ {
+		w.spans[i].rescued = true
+	}
+	a := w.account(t)
+	e := a.Services[0]
+	require.EqualValues(t, 140, e.Accepted)
+	require.EqualValues(t, 6, e.Stored)
+	require.InDelta(t, 6, e.Estimate, 1e-9)
+	require.InDelta(t, math.Sqrt(9*(1-0.5)/(0.5*0.5)), e.Deviates, 1e-9)
+	require.Zero(t, a.Difference)
+	require.EqualValues(t, 2, a.OTLP.Whole)
+	require.Zero(t, a.OTLP.Long)
+}
+
+func TestTracesAloneByHand(t *testing.T) {
+	var a alone
+	a.add(run{0, 2}, &state{p: [hops]float32{0.5, 0.5}})
+	a.add(run{1, 3}, &state{p: [hops]float32{1, 0.25, 0.25}})
+	a.add(run{0, 2}, &state{p: [hops]float32{0.5, 0}})
+	// Each stands for 1/p chains, which would be kept whole with p*p, and not
+	// lost altogether with 1 - (1-p)*(1-p).
+	require.InDelta(t, 0.25/0.5+0.0625/0.25, a.whole, 1e-9)
+	require.InDelta(t, 0.75/0.5+0.4375/0.25, a.some, 1e-9)
+}

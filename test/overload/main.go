@@ -30,6 +30,7 @@ type options struct {
 	scenario                 string
 	minutes                  float64
 	measureFor               time.Duration
+	inFlight                 int
 	pace                     float64 // lengths of phases are multiplied by it
 	seed                     uint64
 }
@@ -55,6 +56,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.scenario, "scenario", "all", strings.Join(names, ", "))
 	fs.Float64Var(&o.minutes, "minutes", 10, "how long the storm lasts")
 	fs.DurationVar(&o.measureFor, "measure", 10*time.Second, "how long to measure what the machine takes")
+	fs.IntVar(&o.inFlight, "in-flight", 1400, "how many of the storm's requests may wait for answers at once, about 450 items each; the ring holds 262144 items")
 	fs.Float64Var(&o.pace, "pace", 1, "lengths of the other scenarios' phases are multiplied by it")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of ids")
 	if err := fs.Parse(args); err != nil {
@@ -67,6 +69,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("-minutes: %v must be above 0", o.minutes)
 	case !(o.pace > 0):
 		return o, fmt.Errorf("-pace: %v must be above 0", o.pace)
+	case o.inFlight < 1:
+		return o, fmt.Errorf("-in-flight: %d must be at least 1", o.inFlight)
 	case o.measureFor < 100*time.Millisecond:
 		return o, fmt.Errorf("-measure: %s must be at least 100ms", o.measureFor)
 	case !strings.HasSuffix(o.out, ".md"):

@@ -14,11 +14,14 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"go.uber.org/goleak"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/loadgen"
 	"github.com/otelscope/otelscope/internal/store"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestErrorsAreClear(t *testing.T) {
 	self, err := os.Executable()
@@ -28,6 +31,7 @@ func TestErrorsAreClear(t *testing.T) {
 		"-minutes: 0":              {"-minutes", "0"},
 		"-pace: -1":                {"-pace", "-1"},
 		"-measure: 1ms":            {"-measure", "1ms"},
+		"-in-flight: 0":            {"-in-flight", "0"},
 		`-out: "x"`:                {"-out", "x"},
 		"make build":               {"-binary", "nowhere"},
 		"flag provided but":        {"-nonsense"},

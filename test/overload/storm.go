@@ -69,8 +69,8 @@ const (
 
 const (
 	hopGap         = 150 * time.Millisecond // between two hops, if all can be sent that is due
-	stormSenders   = 1400                   // more requests than the ring holds
-	measureFlight  = 48                     // requests in flight while the capacity is measured
+	rareSenders    = 8
+	measureFlight  = 48 // requests in flight while the capacity is measured
 	overloadFactor = 10
 	calmAfter      = 5 * time.Second // after the ring is empty, before memory is looked at
 	settleWithin   = 2 * time.Minute
@@ -103,9 +103,9 @@ func (o options) storm(ctx context.Context, s *server, out *stormResult) error {
 
 	lanes, done, err := o.lanes(s, len(all), func(native bool, i int) (int, int) {
 		if shares[i].share == 0 {
-			return 1, 8
+			return 1, rareSenders
 		}
-		return max(1, int(math.Round(rates[native][i]*hopGap.Seconds()))), 8 + int(stormSenders/2*shares[i].share)
+		return max(1, int(math.Round(rates[native][i]*hopGap.Seconds()))), rareSenders + int(float64(o.inFlight)/2*shares[i].share)
 	})
 	if err != nil {
 		return err
