@@ -139,8 +139,9 @@ var priorities = [...]ring.Priority{
 }
 
 // splitTraces makes one part of an OTLP request: its spans need no order. It
-// takes the contents out of td, so that whoever gives up waiting may do with
-// td what it likes.
+// takes the contents out of td in any case: whoever gives up waiting may do with
+// td what it likes, and while it waits it holds no decoded spans that the ring
+// does not count.
 func (f *feed) splitTraces(td ptrace.Traces) ([]ring.Part[work], error) {
 	wire, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
@@ -149,11 +150,11 @@ func (f *feed) splitTraces(td ptrace.Traces) ([]ring.Part[work], error) {
 	part := ring.Part[work]{
 		Partition: ring.Shared, Work: work{wire: wire}, Items: td.SpanCount(), Bytes: int64(len(wire)), Priority: ring.Normal,
 	}
+	taken := ptrace.NewTraces()
+	td.ResourceSpans().MoveAndAppendTo(taken.ResourceSpans())
 	decoded := part.Bytes * (1 + decodedFactor)
 	if f.ring.Fill()+float64(decoded)/float64(f.maxBytes) < freshFill {
-		w := &part.Work
-		w.traces, w.fresh = ptrace.NewTraces(), true
-		td.ResourceSpans().MoveAndAppendTo(w.traces.ResourceSpans())
+		part.Work.traces, part.Work.fresh = taken, true
 		part.Bytes = decoded
 	}
 	return []ring.Part[work]{part}, nil
