@@ -71,7 +71,7 @@ func (s *keyset) remove(key eventKey) {
 // resize gives the set room for twice what it holds.
 func (s *keyset) resize() {
 	size := 16
-	for size/4*3 <= 2*s.n {
+	for size/4*3 < 2*s.n {
 		size *= 2
 	}
 	old := s.slots

@@ -66,7 +66,7 @@ func refuse(err error) refusal {
 		return refusal{code: codes.InvalidArgument, reason: err.Error()}
 	}
 	r := refusal{code: codes.Unavailable, reason: err.Error(), after: retryAfter(err)}
-	if errors.Is(err, ring.ErrFull) || errors.Is(err, ring.ErrDropped) || status.Code(err) == codes.ResourceExhausted {
+	if errors.Is(err, ring.ErrFull) || errors.Is(err, ring.ErrDropped) || errors.Is(err, errBusy) || status.Code(err) == codes.ResourceExhausted {
 		r.code = codes.ResourceExhausted
 	}
 	if errors.Is(err, ring.ErrClosed) {

@@ -69,6 +69,7 @@ func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
 	if err != nil {
 		return err
 	}
+	arrived(ctx, int64(len(parts[0].Work.wire)))
 	return f.push(ctx, client, parts, f.stored)
 }
 

@@ -173,6 +173,15 @@ func (r *scopeReceiver) startOTLP(ctx context.Context, host component.Host) erro
 	factory := otlpreceiver.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*otlpreceiver.Config)
 	cfg.Protocols.GRPC, cfg.Protocols.HTTP = r.cfg.Protocols.GRPC, r.cfg.Protocols.HTTP
+	gated := gatedHost{host, component.NewIDWithName(metadata.Type, "gate"), &gate{
+		full: r.feed.full, refused: r.counts.refused, budget: int64(r.cfg.Ring.MaxBytes) / 2,
+	}}
+	if grpc := cfg.Protocols.GRPC.Get(); grpc != nil {
+		grpc.Middlewares = gated.behind(grpc.Middlewares)
+	}
+	if http := cfg.Protocols.HTTP.Get(); http != nil {
+		http.ServerConfig.Middlewares = gated.behind(http.ServerConfig.Middlewares)
+	}
 	set := r.set
 	set.ID = component.NewIDWithName(factory.Type(), r.set.ID.String())
 	otlp, err := factory.CreateTraces(ctx, set, cfg, tracesConsumer{r.feed, r.counts.refused})
@@ -180,7 +189,7 @@ func (r *scopeReceiver) startOTLP(ctx context.Context, host component.Host) erro
 		return err
 	}
 	r.otlp = otlp
-	return otlp.Start(ctx, host)
+	return otlp.Start(ctx, gated)
 }
 
 func (r *scopeReceiver) startEvents(ctx context.Context, host component.Host) error {
@@ -199,7 +208,7 @@ func (r *scopeReceiver) startEvents(ctx context.Context, host component.Host) er
 	}
 	handler := &eventsServer{
 		feed: r.feed, letters: r.letters, obsreport: obsreport, counts: r.counts,
-		maxBody: cfg.MaxRequestBodySize, maxReading: max(int64(r.cfg.Ring.MaxBytes), 2*cfg.MaxRequestBodySize), assignID: idSource(),
+		maxBody: cfg.MaxRequestBodySize, maxReading: max(int64(r.cfg.Ring.MaxBytes)/4, 2*cfg.MaxRequestBodySize), assignID: idSource(),
 	}
 	server, err := cfg.ToServer(ctx, host.GetExtensions(), r.set.TelemetrySettings, handler, confighttp.WithErrorHandler(writeHTTPProblem))
 	if err != nil {

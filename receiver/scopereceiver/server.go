@@ -110,9 +110,12 @@ func (s *eventsServer) check(r *http.Request) *problem {
 // about, as far as that is known.
 func (s *eventsServer) take(ctx context.Context, format event.Format, body io.Reader) (answer *accepted, count int, p *problem) {
 	buffer := buffers.Get().(*bytes.Buffer)
-	defer release(buffer)
 	held, err := s.read(buffer, body)
-	defer s.reading.Add(-held)
+	letGo := sync.OnceFunc(func() {
+		release(buffer)
+		s.reading.Add(-held)
+	})
+	defer letGo()
 	if err != nil {
 		return nil, 0, s.readProblem(err)
 	}
@@ -121,7 +124,11 @@ func (s *eventsServer) take(ctx context.Context, format event.Format, body io.Re
 		return nil, 0, decodeProblem(err)
 	}
 	count = len(result.Events)
-	if err := s.feed.events(ctx, result.Events, buffer.Len()); err != nil {
+	size := buffer.Len()
+	if len(result.Rejected) == 0 { // which alias the body
+		letGo() // the ring counts the events from now on
+	}
+	if err := s.feed.events(ctx, result.Events, size); err != nil {
 		return nil, count, s.refusal(err)
 	}
 	s.counts.accepted(ctx, count)
