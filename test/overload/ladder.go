@@ -176,7 +176,7 @@ func (o options) priority(ctx context.Context, s *server, out *ladderResult) err
 	w := newWatch(ctx, s.Process, s.api, nil)
 	running, cancel := context.WithTimeout(ctx, o.length(saturateFor))
 	defer cancel()
-	err := each(
+	err := each(cancel,
 		func() error { return lanes[0].closed(running, saturatingFlight) },
 		func() error { return lanes[1].open(running, 10) },
 	)

@@ -246,3 +246,11 @@ func TestAStoreIsReadBack(t *testing.T) {
 	_, err = account(ledgers{0: l.ledger}, stored(t.Context(), st), out, 0)
 	require.ErrorIs(t, err, errForeign)
 }
+
+func TestWhatDoesNotComeToRestIsSaid(t *testing.T) {
+	require.Empty(t, settlement{empty: 1, calm: 1}.problems())
+	require.Len(t, settlement{}.problems(), 2)
+	run := downstreamRun{Missing: 3, SampledOut: 1, Foreign: 4}
+	run.judge()
+	require.Equal(t, []string{"2 acknowledged spans did not reach the back end", "4 spans reached the back end that were never sent"}, run.Problems)
+}
