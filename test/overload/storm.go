@@ -183,7 +183,8 @@ func (o options) measure(ctx context.Context, s *server, all ledgers, out *storm
 }
 
 // lanes makes two lanes of each service, OTLP and native, the services at
-// addresses of their own. size says the lag and how many senders there are.
+// addresses of their own, numbered from from; those from 0 on are a rehearsal.
+// size says the lag and how many senders there are.
 func (o options) lanes(s *server, from int, size func(native bool, i int) (lag, senders int)) (lanes []*lane, done func(), err error) {
 	var closers []func() error
 	done = func() {
@@ -195,7 +196,7 @@ func (o options) lanes(s *server, from int, size func(native bool, i int) (lag, 
 		address := fmt.Sprintf("127.0.0.%d", 10+i)
 		for _, native := range []bool{false, true} {
 			lag, senders := size(native, i)
-			c := content{lane: from + len(lanes), native: native, service: share.service, chains: otlpChains, lag: lag, seed: o.seed}
+			c := content{lane: from + len(lanes), native: native, service: share.service, chains: otlpChains, lag: lag, seed: o.seed, rehearsal: from == 0}
 			if native {
 				c.chains = nativeChains
 			}
@@ -370,8 +371,8 @@ func (out *stormResult) print() {
 		name string
 		*wholeness
 	}{{"native", &a.Native}, {"otlp", &a.OTLP}} {
-		fmt.Printf("  chains, %s: %d of %d segments whole; of several hops %d of %d, %.2f %% (traces alone: %.2f %%)\n",
-			w.name, w.Whole, w.Segments, w.LongWhole, w.Long, 100*w.Share, 100*w.Alone)
+		fmt.Printf("  chains, %s: %d of %d segments whole; of several hops %d of %d; of those sampled %d of %d, %.2f %% (traces alone: %.2f %%); %d are only rescued spans\n",
+			w.name, w.Whole, w.Segments, w.LongWhole, w.Long, w.SampledWhole, w.Sampled, 100*w.Share, 100*w.Alone, w.RescuedOnly)
 	}
 	fmt.Printf("  errors with all that led to them: %d of %d, %d with rescued spans\n", a.LedUp.Whole, a.LedUp.Segments, a.LedUp.Rescued)
 	for _, p := range slices.Sorted(slices.Values(out.Problems)) {
