@@ -114,6 +114,10 @@ func (s *stormResult) markdown(b *strings.Builder) {
 	}{{"native", &a.Native}, {"OTLP", &a.OTLP}} {
 		line(k.name+" chains of several hops of which anything is stored: whole", "", "%d of %d", k.LongWhole, k.Long)
 		line("of these only rescued spans, which came too late for the hops before", "", "%d", k.RescuedOnly)
+		if k.Sampled == 0 {
+			line("of the others, sampled", "", "none")
+			continue
+		}
 		line("of the others, sampled: whole", "> 99 %", "%.2f %% of %d", 100*k.Share, k.Sampled)
 		line("the same if each trace were decided alone", "", "%.2f %%", 100*k.Alone)
 	}

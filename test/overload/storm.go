@@ -371,8 +371,10 @@ func (out *stormResult) print() {
 		name string
 		*wholeness
 	}{{"native", &a.Native}, {"otlp", &a.OTLP}} {
-		fmt.Printf("  chains, %s: %d of %d segments whole; of several hops %d of %d; of those sampled %d of %d, %.2f %% (traces alone: %.2f %%); %d are only rescued spans\n",
-			w.name, w.Whole, w.Segments, w.LongWhole, w.Long, w.SampledWhole, w.Sampled, 100*w.Share, 100*w.Alone, w.RescuedOnly)
+		fmt.Printf("  chains, %s: %d of %d segments whole; of several hops %d of %d, %d with rescued spans only\n", w.name, w.Whole, w.Segments, w.LongWhole, w.Long, w.RescuedOnly)
+		if w.Sampled > 0 {
+			fmt.Printf("    of those sampled %d of %d, %.2f %% (traces alone: %.2f %%)\n", w.SampledWhole, w.Sampled, 100*w.Share, 100*w.Alone)
+		}
 	}
 	fmt.Printf("  errors with all that led to them: %d of %d, %d with rescued spans\n", a.LedUp.Whole, a.LedUp.Segments, a.LedUp.Rescued)
 	for _, p := range slices.Sorted(slices.Values(out.Problems)) {
