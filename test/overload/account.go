@@ -51,11 +51,18 @@ type estimate struct {
 // wholeness is of segments: of runs of a chain's hops that were all
 // acknowledged, what comes of a chain that refusals cut.
 type wholeness struct {
-	Segments  int64   `json:"segments"` // with anything stored
-	Whole     int64   `json:"whole"`
-	Long      int64   `json:"segments_of_several_hops"`
-	LongWhole int64   `json:"whole_of_several_hops"`
-	Share     float64 `json:"share_whole_of_several_hops"`
+	Segments  int64 `json:"segments"` // with anything stored
+	Whole     int64 `json:"whole"`
+	Long      int64 `json:"segments_of_several_hops"`
+	LongWhole int64 `json:"whole_of_several_hops"`
+	// RescuedOnly are those of several hops of which nothing was kept by chance:
+	// what was rescued came too late for the hops before it.
+	RescuedOnly int64 `json:"only_rescued_spans_of_several_hops"`
+	// Sampled are the others of several hops that were kept by chance, or are
+	// not whole.
+	Sampled      int64   `json:"sampled_segments_of_several_hops"`
+	SampledWhole int64   `json:"whole_of_these"`
+	Share        float64 `json:"share_whole_of_these"`
 	// Alone is the share that deciding each trace by its own id would have
 	// kept whole of these, with the same probabilities.
 	Alone float64 `json:"share_if_traces_were_decided_alone"`
@@ -68,10 +75,12 @@ type ledUp struct {
 	Rescued  int64 `json:"rescued"` // any span of them
 }
 
-// Bars of estimates: whichever is larger.
+// Bars: of estimates whichever is larger, and the share of chains that must be
+// whole.
 const (
 	maxError  = 0.02
 	maxErrors = 3
+	wholeGoal = 0.99
 )
 
 // state is what is stored of a chain: bits hop*roles + role.
@@ -131,11 +140,13 @@ func (b *book) add(f *found) {
 	switch l.carrier(at.group, at.hop) {
 	case acked:
 		b.totals.OfAcked++
-		sum := b.sums[l.service]
-		sum.Stored++
-		sum.Estimate += f.weight()
 		if f.failed {
 			b.totals.ErrorsStored++
+		}
+		if !l.rehearsal {
+			sum := b.sums[l.service]
+			sum.Stored++
+			sum.Estimate += f.weight()
 		}
 	case refused:
 		b.totals.OfRefused++
@@ -198,7 +209,9 @@ func account(of ledgers, spans iter.Seq2[found, error], sampledOut, taken int64)
 	variance := map[string]float64{}
 	var native, otlp alone
 	for i, l := range of {
-		b.sums[l.service].Accepted += l.count(acked) * int64(l.spans())
+		if !l.rehearsal {
+			b.sums[l.service].Accepted += l.count(acked) * int64(l.spans())
+		}
 		whole, apart := &t.OTLP, &otlp
 		if l.native {
 			whole, apart = &t.Native, &native
@@ -220,7 +233,7 @@ func account(of ledgers, spans iter.Seq2[found, error], sampledOut, taken int64)
 }
 
 func (w *wholeness) finish(a alone) {
-	w.Share, w.Alone = share(float64(w.LongWhole), float64(w.Long)), share(a.whole, a.some)
+	w.Share, w.Alone = share(float64(w.SampledWhole), float64(w.Sampled)), share(a.whole, a.some)
 }
 
 func share(part, of float64) float64 {
@@ -275,6 +288,9 @@ func (b *book) segment(l *ledger, group uint64, r run, chains []state, whole *wh
 		if failing {
 			t.ErrorsAcked++
 		}
+		if l.rehearsal {
+			continue
+		}
 		var c state
 		if chains != nil {
 			c = chains[k]
@@ -302,10 +318,29 @@ func (b *book) segment(l *ledger, group uint64, r run, chains []state, whole *wh
 			if kept {
 				whole.LongWhole++
 			}
-			apart.add(r, &c)
+			if c.stored&^c.rescued&mask == 0 {
+				whole.RescuedOnly++
+			} else if !kept || c.sampled(r) {
+				whole.Sampled++
+				if kept {
+					whole.SampledWhole++
+				}
+				apart.add(r, &c)
+			}
 		}
 		variance[l.service] += spread(r, &c)
 	}
+}
+
+// sampled reports whether any stored span of a segment says that it was kept by
+// chance.
+func (c *state) sampled(r run) bool {
+	for h := r.from; h < r.to; h++ {
+		if c.p[h] > 0 && c.p[h] < 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // spread is a segment's part in the variance of an estimate. All its spans are
@@ -362,6 +397,9 @@ func (a accounts) problems() (all []string) {
 	add(a.Doubled > 0, "%d spans are stored twice under other ids", a.Doubled)
 	add(a.Mixed > 0, "%d spans say another probability than their trace", a.Mixed)
 	add(a.ErrorsStored < a.ErrorsAcked, "%d of %d acknowledged errors are not stored", a.ErrorsAcked-a.ErrorsStored, a.ErrorsAcked)
+	for name, w := range map[string]wholeness{"native": a.Native, "OTLP": a.OTLP} {
+		add(w.Sampled > 0 && w.Share < wholeGoal, "%.2f %% of the %s chains that were sampled are whole", 100*w.Share, name)
+	}
 	for _, e := range a.Services {
 		add(!e.Good, "adjusted counts of %s are off by %.1f %%, %.1f standard errors", e.Service, 100*e.Error, e.Errors)
 	}

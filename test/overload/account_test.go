@@ -100,8 +100,9 @@ func TestWhatIsAllStoredAddsUp(t *testing.T) {
 	require.EqualValues(t, 400*(30*14+20*18+18), a.Acked)
 	require.Equal(t, a.Acked, a.Stored)
 	require.Zero(t, a.Difference)
-	require.InDelta(t, 1, a.Native.Share, 0)
-	require.InDelta(t, 1, a.Native.Alone, 1e-9)
+	require.Positive(t, a.Native.Long)
+	require.Equal(t, a.Native.Long, a.Native.LongWhole)
+	require.Zero(t, a.Native.Sampled)
 	require.Equal(t, a.LedUp.Segments, a.LedUp.Whole)
 	require.Positive(t, a.ErrorsAcked)
 	require.Zero(t, a.LedUp.Rescued)
@@ -114,8 +115,11 @@ func TestASampledStoreAddsUp(t *testing.T) {
 	require.Zero(t, a.Difference)
 	require.Equal(t, a.Acked, a.Stored+a.SampledOut)
 	require.Less(t, a.Stored, a.Acked/3)
-	// Chains of rescued errors are not whole: about one in a hundred.
-	require.Greater(t, a.OTLP.Share, 0.9)
+	// Of chains that were not kept, errors are rescued, and nothing else.
+	require.InDelta(t, 1, a.OTLP.Share, 0)
+	require.Positive(t, a.OTLP.RescuedOnly)
+	require.Equal(t, a.LedUp.Rescued, a.OTLP.RescuedOnly+a.Native.RescuedOnly)
+	require.Equal(t, a.OTLP.Long, a.OTLP.Sampled+a.OTLP.RescuedOnly)
 	require.Less(t, a.OTLP.Alone, 0.1)
 	require.Greater(t, a.OTLP.Long, int64(1000))
 	require.Equal(t, a.ErrorsAcked, a.ErrorsStored)
@@ -199,6 +203,16 @@ func TestWhatIsBrokenIsFound(t *testing.T) {
 			w.spans = slices.Delete(w.spans, i, i+1)
 			w.sampledOut++
 		}, "1 of"},
+		"chains that lose their second hop": {func(w *world) {
+			w.spans = slices.DeleteFunc(w.spans, func(f found) bool {
+				p := placeOf(f.number)
+				if p.lane != 0 || p.hop != 1 || p.chain > 5 {
+					return false
+				}
+				w.sampledOut++
+				return true
+			})
+		}, "% of the OTLP chains that were sampled are whole"},
 		"rescued spans that count": {func(w *world) {
 			// All spans of a service count twice.
 			for i := range w.spans {
@@ -242,6 +256,8 @@ func TestABrokenChainIsNotWhole(t *testing.T) {
 	})
 	after := w.account(t)
 	require.Equal(t, before.OTLP.LongWhole-1, after.OTLP.LongWhole)
+	require.Equal(t, before.OTLP.SampledWhole-1, after.OTLP.SampledWhole)
+	require.Equal(t, before.OTLP.Sampled, after.OTLP.Sampled)
 	require.Equal(t, before.OTLP.Long, after.OTLP.Long)
 	require.Equal(t, before.Native, after.Native)
 	require.Zero(t, after.Difference)
@@ -328,6 +344,36 @@ func TestProbabilityIsReadFromTracestate(t *testing.T) {
 		_, err := probability(bad)
 		require.Error(t, err, bad)
 	}
+}
+
+// Of a segment that was not sampled a span is gone: that counts as well.
+func TestABrokenChainCountsWhereNothingIsSampled(t *testing.T) {
+	w := build(1, acked)
+	i := w.some(func(p place, f found) bool { return p.lane == 1 && p.hop == 2 && p.group > 50 && !f.failed })
+	w.spans = slices.Delete(w.spans, i, i+1)
+	a := w.account(t)
+	require.EqualValues(t, 1, a.Native.Sampled)
+	require.Zero(t, a.Native.SampledWhole)
+	require.EqualValues(t, 1, a.Unaccounted)
+}
+
+// What was measured before counts for losses and errors, for nothing else.
+func TestRehearsalsAreNotJudged(t *testing.T) {
+	w := build(0.25, acked)
+	for _, l := range w.of {
+		l.rehearsal = true
+	}
+	a := w.account(t)
+	require.Zero(t, a.Difference)
+	require.Positive(t, a.ErrorsAcked)
+	require.Equal(t, a.ErrorsAcked, a.ErrorsStored)
+	require.Zero(t, a.Native.Segments+a.OTLP.Segments+a.LedUp.Segments)
+	for _, e := range a.Services {
+		require.Zero(t, e.Accepted)
+		require.Zero(t, e.Estimate)
+	}
+	w.spans = w.spans[1:]
+	require.NotEmpty(t, w.account(t).problems())
 }
 
 func TestRefusalsCutChainsWhoseHopsLieApart(t *testing.T) {

@@ -28,7 +28,18 @@ type downstreamRun struct {
 	Again       int64   `json:"spans_that_came_again"`
 	Foreign     int64   `json:"spans_never_sent"`
 	// EmptySeconds is how long the ring took to empty after the load.
-	EmptySeconds float64 `json:"ring_empty_after_seconds"`
+	EmptySeconds float64  `json:"ring_empty_after_seconds"`
+	Problems     []string `json:"problems"`
+}
+
+// judge adds what must not be.
+func (r *downstreamRun) judge() {
+	if lost := r.Missing - r.SampledOut; lost > 0 {
+		r.Problems = append(r.Problems, fmt.Sprintf("%d acknowledged spans did not reach the back end", lost))
+	}
+	if r.Foreign > 0 {
+		r.Problems = append(r.Problems, fmt.Sprintf("%d spans reached the back end that were never sent", r.Foreign))
+	}
 }
 
 // phase is what clients saw while the back end behaved in one manner.
@@ -69,13 +80,12 @@ func downstream(ctx context.Context, o options, r *results) error {
 		if err != nil {
 			return fmt.Errorf("acknowledge: %s: %w", acknowledge, err)
 		}
+		run.judge()
+		for _, p := range run.Problems {
+			fmt.Println("  !", p)
+			r.problems = append(r.problems, fmt.Sprintf("downstream, acknowledge: %s: %s", acknowledge, p))
+		}
 		out.Runs = append(out.Runs, *run)
-		if lost := run.Missing - run.SampledOut; lost > 0 {
-			r.problems = append(r.problems, fmt.Sprintf("downstream, acknowledge: %s: %d acknowledged spans did not reach the back end", acknowledge, lost))
-		}
-		if run.Foreign > 0 {
-			r.problems = append(r.problems, fmt.Sprintf("downstream, acknowledge: %s: %d spans reached the back end that were never sent", acknowledge, run.Foreign))
-		}
 	}
 	r.Downstream = out
 	return nil
@@ -123,20 +133,24 @@ func (o options) insist(ctx context.Context, s *server, sink *sink, out *downstr
 	defer cancel()
 	giveUp, abandon := context.WithCancel(ctx)
 	defer abandon()
+	giveAllUp := func() {
+		cancel()
+		abandon()
+	}
 	ended := make(chan error, 1)
 	var run []func() error
 	for _, l := range lanes {
 		run = append(run, func() error {
-			return together(downstreamSenders, func() error { return l.insist(running, giveUp, downstreamRate) })
+			return together(giveAllUp, downstreamSenders, func() error { return l.insist(running, giveUp, downstreamRate) })
 		})
 	}
-	go func() { ended <- each(run...) }()
+	go func() { ended <- each(giveAllUp, run...) }()
 
 	w := newWatch(ctx, s.Process, s.api, nil)
 	var failed error
 	for _, p := range phases {
 		sink.become(p.manner)
-		one, err := o.phase(ctx, p.manner, p.length, lanes, w, ended)
+		one, err := o.phase(ctx, s, p.manner, p.length, lanes, w, ended)
 		if err != nil {
 			failed = err
 			break
@@ -146,7 +160,9 @@ func (o options) insist(ctx context.Context, s *server, sink *sink, out *downstr
 			out.Acknowledge, one.Manner, one.Seconds, one.Acked, one.P99ms, one.Refused, one.Unknown, one.Breaker, one.Level)
 	}
 	cancel()
-	if failed == nil {
+	if failed != nil {
+		abandon()
+	} else {
 		// The back end is well: what is still being insisted on gets through.
 		select {
 		case failed = <-ended:
@@ -163,13 +179,12 @@ func (o options) insist(ctx context.Context, s *server, sink *sink, out *downstr
 }
 
 func (out *downstreamRun) finish(ctx context.Context, s *server, sink *sink, lanes []*lane) error {
-	settling, done := context.WithTimeout(ctx, settleWithin)
-	defer done()
-	empty, _, last, err := settle(settling, s.api)
+	rest, err := settle(ctx, s.api)
 	if err != nil {
 		return err
 	}
-	out.EmptySeconds, out.SampledOut = empty.Seconds(), last.sampledOut()
+	last := &rest.last
+	out.EmptySeconds, out.SampledOut, out.Problems = rest.empty.Seconds(), last.sampledOut(), rest.problems()
 	out.Breaker, out.Levels = last.Components.Pressure.Breaker.History, last.Pressure.History
 	for _, l := range lanes {
 		out.Acked += l.count(acked) * int64(l.spans())
@@ -182,13 +197,15 @@ func (out *downstreamRun) finish(ctx context.Context, s *server, sink *sink, lan
 }
 
 // phase waits for a phase to be over and says what clients saw in it.
-func (o options) phase(ctx context.Context, m manner, length time.Duration, lanes []*lane, w *watch, ended <-chan error) (phase, error) {
+func (o options) phase(ctx context.Context, srv *server, m manner, length time.Duration, lanes []*lane, w *watch, ended <-chan error) (phase, error) {
 	before := tallies(lanes)
 	begin := time.Now()
 	select {
 	case <-time.After(o.length(length)):
 	case <-ctx.Done():
 		return phase{}, ctx.Err()
+	case <-srv.Done():
+		return phase{}, errGone
 	case err := <-ended:
 		return phase{}, fmt.Errorf("the load ended early: %w", err)
 	}

@@ -132,7 +132,9 @@ const refusedPause = 100 * time.Millisecond
 // closed sends as fast as answers come, so many requests in flight, until ctx
 // ends.
 func (l *lane) closed(ctx context.Context, inFlight int) error {
-	return together(inFlight, func() error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return together(cancel, inFlight, func() error {
 		t := <-l.free
 		defer func() { l.free <- t }()
 		for ctx.Err() == nil {
@@ -148,22 +150,25 @@ func (l *lane) closed(ctx context.Context, inFlight int) error {
 	})
 }
 
-// together runs do n times at once and returns one of the errors.
-func together(n int, do func() error) error {
+// together runs do n times at once, as each does.
+func together(cancel context.CancelFunc, n int, do func() error) error {
 	all := make([]func() error, n)
 	for i := range all {
 		all[i] = do
 	}
-	return each(all...)
+	return each(cancel, all...)
 }
 
-func each(all ...func() error) error {
+// each runs all at once, waits for all, and returns one of the errors. The first
+// one calls cancel, which must end the others.
+func each(cancel context.CancelFunc, all ...func() error) error {
 	var wg sync.WaitGroup
 	var failed atomic.Pointer[error]
 	for _, do := range all {
 		wg.Go(func() {
 			if err := do(); err != nil {
 				failed.Store(&err)
+				cancel()
 			}
 		})
 	}

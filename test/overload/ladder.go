@@ -26,7 +26,7 @@ type climb struct {
 	Steps  []step `json:"steps"`
 	// End is why it ended: the level that came, or that no more could be sent.
 	End     string  `json:"end"`
-	Rate    float64 `json:"end_spans_per_second"` // acknowledged in the last step
+	Rate    float64 `json:"end_spans_per_second"` // offered in the last step
 	Reason  string  `json:"end_reason"`
 	Watched watched `json:"watched"`
 }
@@ -118,7 +118,7 @@ func (o options) climb(ctx context.Context, s *server, native bool) (climb, erro
 			return out, err
 		}
 		out.Steps = append(out.Steps, one)
-		out.Rate = one.Acked
+		out.Rate = offered
 		fmt.Printf("ladder, %s: %.0f spans/s offered, %.0f acknowledged, p50 %.2f ms, p99 %.2f ms, %s\n", out.Format, one.Offered, one.Acked, one.P50ms, one.P99ms, one.Level)
 		sent := offered * one.Seconds / float64(l.spans())
 		switch {
@@ -176,7 +176,7 @@ func (o options) priority(ctx context.Context, s *server, out *ladderResult) err
 	w := newWatch(ctx, s.Process, s.api, nil)
 	running, cancel := context.WithTimeout(ctx, o.length(saturateFor))
 	defer cancel()
-	err := each(
+	err := each(cancel,
 		func() error { return lanes[0].closed(running, saturatingFlight) },
 		func() error { return lanes[1].open(running, 10) },
 	)

@@ -62,10 +62,7 @@ func neighbours(ctx context.Context, o options, r *results) error {
 			out.Cases = append(out.Cases, one)
 			fmt.Printf("neighbours, %s: %d of %d taken at first try, p50 %.1f ms, p99 %.1f ms; noisy: %d acknowledged, %d refused\n",
 				c.name, one.FirstTry, one.Quiet, one.P50ms, one.P99ms, one.NoisyAcked, one.NoisyRefused)
-			settling, cancel := context.WithTimeout(ctx, settleWithin)
-			_, _, _, err = settle(settling, s.api)
-			cancel()
-			if err != nil {
+			if _, err := settle(ctx, s.api); err != nil {
 				return err
 			}
 		}
@@ -96,7 +93,7 @@ func (o options) beside(ctx context.Context, s *server, number int, noisy string
 		l = newLane(c, sender, noisySenders)
 		run = append(run, func() error { return l.open(running, noisyRate) })
 	}
-	err := each(run...)
+	err := each(cancel, run...)
 	out.Watched = w.end(s.Process)
 	if l != nil {
 		out.NoisyAcked, out.NoisyRefused, out.NoisyUnknown, out.NoisyNotSent = l.acked.Load(), l.refused.Load(), l.unknown.Load(), l.skipped.Load()

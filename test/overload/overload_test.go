@@ -61,11 +61,11 @@ func TestScenariosKeepTheirFigures(t *testing.T) {
 	require.NoError(t, err)
 	second.Downstream = &downstreamResult{Command: "two", Runs: []downstreamRun{{Acknowledge: "stored", Missing: 7, Breaker: []turn{{Time: json.RawMessage(`"t1"`), From: "closed", To: "open", Reason: "a|b"}}}}}
 	second.Ladder = &ladderResult{Command: "three", Climbs: []climb{{Format: "OTLP", End: "moderate", Steps: []step{{Offered: 10000}}}}, Priority: []served{{Who: "high"}}}
-	second.Storm = &stormResult{Command: "four", Problems: []string{"a problem"}, Accounts: accounts{Services: []estimate{{Service: "orders"}}}, Watched: watched{AtLevel: map[string]float64{"normal": 2, "high": 1}}}
+	second.Storm = &stormResult{Command: "four", Problems: []string{"a problem"}, Accounts: accounts{Services: []estimate{{Service: "orders"}}, OTLP: wholeness{Sampled: 4, Share: 0.75}}, Watched: watched{AtLevel: map[string]float64{"normal": 2, "high": 1}}}
 	require.NoError(t, second.save(out))
 	body, err := os.ReadFile(out)
 	require.NoError(t, err)
-	for _, want := range []string{"`one`", "`two`", "`three`", "`four`", "| alone | 100.0 % of 3 |", "**7 of them not at the back end**", "| t1 | closed | open | a/b |", "ended at 0 spans/s: moderate", "- a problem", "| orders |", "high 1, normal 2"} {
+	for _, want := range []string{"`one`", "`two`", "`three`", "`four`", "| alone | 100.0 % of 3 |", "**7 of them not at the back end**", "| t1 | closed | open | a/b |", "ended at 0 spans/s: moderate", "- a problem", "| orders |", "| of the others, sampled | none |", "| of the others, sampled: whole | 75.00 % of 4 |", "high 1, normal 2"} {
 		require.Contains(t, string(body), want)
 	}
 	require.Error(t, second.save("/nonexistent/overload.md"))
@@ -245,4 +245,12 @@ func TestAStoreIsReadBack(t *testing.T) {
 	require.NoError(t, st.Write(t.Context(), open))
 	_, err = account(ledgers{0: l.ledger}, stored(t.Context(), st), out, 0)
 	require.ErrorIs(t, err, errForeign)
+}
+
+func TestWhatDoesNotComeToRestIsSaid(t *testing.T) {
+	require.Empty(t, settlement{empty: 1, calm: 1}.problems())
+	require.Len(t, settlement{}.problems(), 2)
+	run := downstreamRun{Missing: 3, SampledOut: 1, Foreign: 4}
+	run.judge()
+	require.Equal(t, []string{"2 acknowledged spans did not reach the back end", "4 spans reached the back end that were never sent"}, run.Problems)
 }

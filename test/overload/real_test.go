@@ -129,6 +129,27 @@ func TestNeighboursAndLadderRun(t *testing.T) {
 	}))
 }
 
+// A collector that is killed ends a scenario at once, with its folder kept.
+func TestACollectorThatIsKilledUnderLoadIsAnError(t *testing.T) {
+	o := real(t)
+	o.minutes = 10
+	begin := time.Now()
+	err := o.with(t.Context(), "", func(s *server) error {
+		c := content{service: "orders", chains: 1, lag: 1}
+		sender, stop, err := dial(s, false, "127.0.0.1", 4, 1)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stop() }()
+		time.AfterFunc(500*time.Millisecond, s.Kill)
+		var out stormResult
+		_, err = o.blow(t.Context(), s, []*lane{newLane(c, sender, 4)}, map[bool][]float64{false: {100}}, &out)
+		return err
+	})
+	require.ErrorIs(t, err, errGone)
+	require.Less(t, time.Since(begin), 5*time.Minute)
+}
+
 func TestACollectorThatEndsIsAnError(t *testing.T) {
 	o := real(t)
 	err := o.with(t.Context(), "", func(s *server) error {

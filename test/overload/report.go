@@ -97,8 +97,9 @@ func (s *stormResult) markdown(b *strings.Builder) {
 	line("highest fill of the ring, highest score", "", "%.0f %%, %.2f", 100*w.MaxFill, w.MaxScore)
 	line("seconds at each level", "", "%s", levels(w.AtLevel))
 	line("least sampling ratio", "", "%.3f", w.MinRatio)
-	line("ring empty after", "seconds", "%.1f s", s.Recovery.EmptySeconds)
-	line("level normal after", "seconds", "%.1f s", s.Recovery.NormalSeconds)
+	line("items that the ring refused", "", "%d", w.Refused)
+	line("ring empty after the load", "seconds", "%.1f s", s.Recovery.EmptySeconds)
+	line("level normal after the load", "seconds", "%.1f s", s.Recovery.NormalSeconds)
 	line("RSS / heap then", "", "%.0f / %.0f MB", s.Recovery.RSSMB, s.Recovery.HeapMB)
 	line("acknowledged errors looked up, not found", "0", "%d of %d", s.Lookups.Lost, s.Lookups.Asked)
 	line("spans acknowledged", "", "%d", a.Acked)
@@ -107,13 +108,22 @@ func (s *stormResult) markdown(b *strings.Builder) {
 	line("stored + sampled out - acknowledged", fmt.Sprintf("0 to %d, what was taken without an answer that said so", a.Allowed), "%d", a.Difference)
 	line("stored but never sent, stored twice, unlike their trace", "0", "%d, %d, %d", a.Foreign, a.Doubled, a.Mixed)
 	line("acknowledged errors stored", "all", "%d of %d", a.ErrorsStored, a.ErrorsAcked)
-	line("native chains kept whole, of those with several hops of which anything is stored", "> 99 %", "%.2f %% of %d", 100*a.Native.Share, a.Native.Long)
-	line("the same if each trace were decided alone", "", "%.2f %%", 100*a.Native.Alone)
-	line("OTLP chains kept whole", "> 99 %", "%.2f %% of %d", 100*a.OTLP.Share, a.OTLP.Long)
-	line("the same if each trace were decided alone", "", "%.2f %%", 100*a.OTLP.Alone)
+	for _, k := range []struct {
+		name string
+		*wholeness
+	}{{"native", &a.Native}, {"OTLP", &a.OTLP}} {
+		line(k.name+" chains of several hops of which anything is stored: whole", "", "%d of %d", k.LongWhole, k.Long)
+		line("of these only rescued spans, which came too late for the hops before", "", "%d", k.RescuedOnly)
+		if k.Sampled == 0 {
+			line("of the others, sampled", "", "none")
+			continue
+		}
+		line("of the others, sampled: whole", "> 99 %", "%.2f %% of %d", 100*k.Share, k.Sampled)
+		line("the same if each trace were decided alone", "", "%.2f %%", 100*k.Alone)
+	}
 	line("errors of which all that led to them is stored", "", "%.2f %% of %d", 100*share(float64(a.LedUp.Whole), float64(a.LedUp.Segments)), a.LedUp.Segments)
 	line("of these with spans that were rescued", "", "%.2f %%", 100*share(float64(a.LedUp.Rescued), float64(a.LedUp.Segments)))
-	fmt.Fprintf(b, "\nHops of a chain are about %.0f ms apart. A refused hop cuts a chain; each run of hops that were all acknowledged counts as a chain. Deciding each trace alone is the expectation for the same chains with the same probabilities, computed, not tried.\n\n", s.HopMs)
+	fmt.Fprintf(b, "\nAll but losses and errors is of the storm itself, without the measurement before. Hops of a chain are about %.0f ms apart. A refused hop cuts a chain; each run of hops that were all acknowledged counts as a chain. Deciding each trace alone is the expectation for the same chains with the same probabilities, computed, not tried.\n\n", s.HopMs)
 	b.WriteString("Adjusted counts: each stored span stands for 1/p spans by its `ot=th`, a rescued one for none. Goal: within 2 % or 3 standard errors, whichever is larger.\n\n| service | acknowledged | stored | estimated | error | standard errors | |\n|---|---:|---:|---:|---:|---:|---|\n")
 	for _, e := range a.Services {
 		fmt.Fprintf(b, "| %s | %d | %d | %.0f | %+.2f %% | %+.1f | %s |\n", e.Service, e.Accepted, e.Stored, e.Estimate, 100*e.Error, e.Errors, map[bool]string{true: "good", false: "off"}[e.Good])

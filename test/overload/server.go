@@ -81,6 +81,8 @@ func (s *server) end() error {
 	return s.Stop(ctx)
 }
 
+var errGone = errors.New("the collector ended under load")
+
 // with runs do against a fresh collector and ends it. The folder is kept where
 // something went wrong.
 func (o options) with(ctx context.Context, extra string, do func(*server) error) error {
@@ -97,7 +99,7 @@ func (o options) with(ctx context.Context, extra string, do func(*server) error)
 	}
 	err = errors.Join(err, s.end())
 	if gone {
-		err = errors.Join(errors.New("the collector ended under load"), err)
+		err = errors.Join(errGone, err)
 	}
 	if err != nil {
 		return fmt.Errorf("%w\nits folder, with collector.log, is kept: %s", err, s.dir)

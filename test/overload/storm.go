@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -73,7 +74,6 @@ const (
 	measureFlight  = 48 // requests in flight while the capacity is measured
 	overloadFactor = 10
 	calmAfter      = 5 * time.Second // after the ring is empty, before memory is looked at
-	settleWithin   = 2 * time.Minute
 	lookups        = 200
 )
 
@@ -95,9 +95,7 @@ func (o options) storm(ctx context.Context, s *server, out *stormResult) error {
 	if err != nil {
 		return err
 	}
-	settling, cancel := context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	if _, _, _, err := settle(settling, s.api); err != nil {
+	if _, err := settle(ctx, s.api); err != nil {
 		return fmt.Errorf("after the measurement: %w", err)
 	}
 
@@ -114,17 +112,12 @@ func (o options) storm(ctx context.Context, s *server, out *stormResult) error {
 	for _, l := range lanes {
 		all[l.lane] = l.ledger
 	}
-	if err := o.blow(ctx, s, lanes, rates, out); err != nil {
+	rest, err := o.blow(ctx, s, lanes, rates, out)
+	if err != nil {
 		return err
 	}
-
-	settling, cancel = context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	empty, calm, _, err := settle(settling, s.api)
-	if err != nil {
-		return fmt.Errorf("after the storm: %w", err)
-	}
-	out.Recovery.EmptySeconds, out.Recovery.NormalSeconds = empty.Seconds(), calm.Seconds()
+	out.Problems = rest.problems()
+	out.Recovery.EmptySeconds, out.Recovery.NormalSeconds = rest.empty.Seconds(), rest.calm.Seconds()
 	pause(ctx, calmAfter)
 	var last status
 	if err := s.api.Status(ctx, &last); err != nil {
@@ -138,7 +131,7 @@ func (o options) storm(ctx context.Context, s *server, out *stormResult) error {
 		return err
 	}
 	fmt.Printf("  ring empty after %.1f s, level normal after %.1f s, RSS %.0f MB, heap %.0f MB; %d lookups, %d lost\n",
-		empty.Seconds(), calm.Seconds(), out.Recovery.RSSMB, out.Recovery.HeapMB, out.Lookups.Asked, out.Lookups.Lost)
+		rest.empty.Seconds(), rest.calm.Seconds(), out.Recovery.RSSMB, out.Recovery.HeapMB, out.Lookups.Asked, out.Lookups.Lost)
 	if err := s.end(); err != nil {
 		return fmt.Errorf("SIGTERM: %w", err)
 	}
@@ -170,7 +163,7 @@ func (o options) measure(ctx context.Context, s *server, all ledgers, out *storm
 			return l.closed(running, max(1, int(math.Round(measureFlight/2*share.share))))
 		})
 	}
-	if err := each(run...); err != nil {
+	if err := each(cancel, run...); err != nil {
 		return nil, err
 	}
 	seconds := time.Since(begin).Seconds()
@@ -190,7 +183,8 @@ func (o options) measure(ctx context.Context, s *server, all ledgers, out *storm
 }
 
 // lanes makes two lanes of each service, OTLP and native, the services at
-// addresses of their own. size says the lag and how many senders there are.
+// addresses of their own, numbered from from; those from 0 on are a rehearsal.
+// size says the lag and how many senders there are.
 func (o options) lanes(s *server, from int, size func(native bool, i int) (lag, senders int)) (lanes []*lane, done func(), err error) {
 	var closers []func() error
 	done = func() {
@@ -202,7 +196,7 @@ func (o options) lanes(s *server, from int, size func(native bool, i int) (lag, 
 		address := fmt.Sprintf("127.0.0.%d", 10+i)
 		for _, native := range []bool{false, true} {
 			lag, senders := size(native, i)
-			c := content{lane: from + len(lanes), native: native, service: share.service, chains: otlpChains, lag: lag, seed: o.seed}
+			c := content{lane: from + len(lanes), native: native, service: share.service, chains: otlpChains, lag: lag, seed: o.seed, rehearsal: from == 0}
 			if native {
 				c.chains = nativeChains
 			}
@@ -235,8 +229,9 @@ func dial(s *server, native bool, address string, senders, connections int) (loa
 	return g, g.Close, nil
 }
 
-// blow offers the storm's load and watches the collector.
-func (o options) blow(ctx context.Context, s *server, lanes []*lane, rates map[bool][]float64, out *stormResult) error {
+// blow offers the storm's load and watches the collector, and how it comes to
+// rest from the moment on when nothing more is sent.
+func (o options) blow(ctx context.Context, s *server, lanes []*lane, rates map[bool][]float64, out *stormResult) (rest settlement, err error) {
 	length := time.Duration(o.minutes * float64(time.Minute))
 	fmt.Printf("  storm for %s …\n", length)
 	w := newWatch(ctx, s.Process, s.api, func(one sample) {
@@ -246,30 +241,37 @@ func (o options) blow(ctx context.Context, s *server, lanes []*lane, rates map[b
 	})
 	server, generator, err := cpu(s)
 	if err != nil {
-		return err
+		return rest, err
 	}
+	defer w.stop()
 	running, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	begin := time.Now()
-	var run []func() error
+	run := []func() error{func() (err error) {
+		select {
+		case <-running.Done():
+		case <-s.Done():
+			return errGone
+		}
+		rest, err = settle(ctx, s.api)
+		return err
+	}}
 	for i, l := range lanes {
 		run = append(run, func() error { return l.open(running, rates[l.native][i/2]) })
 	}
-	err = each(run...)
-	seconds := time.Since(begin).Seconds()
-	out.Watched = w.end(s.Process)
-	if err != nil {
-		return err
+	if err := each(cancel, run...); err != nil {
+		return rest, err
 	}
+	out.Watched = w.end(s.Process)
 	serverNow, generatorNow, err := cpu(s)
 	if err != nil {
-		return fmt.Errorf("the collector is gone: %w", err)
+		return rest, fmt.Errorf("the collector is gone: %w", err)
 	}
 	out.ServerCPU, out.GeneratorCPU = (serverNow - server).Seconds(), (generatorNow - generator).Seconds()
-	out.tally(lanes, seconds)
-	fmt.Printf("  sent %.0f spans/s, %.1f times what it takes; CPU: collector %.1f s, generator %.1f s; peak RSS %.0f MB\n",
-		out.Attempted, share(out.Attempted, out.Capacity), out.ServerCPU, out.GeneratorCPU, out.Watched.PeakRSSMB)
-	return ctx.Err()
+	out.tally(lanes, length.Seconds())
+	fmt.Printf("  %.0f s in all; sent %.0f spans/s, %.1f times what it takes; CPU: collector %.1f s, generator %.1f s; peak RSS %.0f MB\n",
+		time.Since(begin).Seconds(), out.Attempted, share(out.Attempted, out.Capacity), out.ServerCPU, out.GeneratorCPU, out.Watched.PeakRSSMB)
+	return rest, ctx.Err()
 }
 
 // tally sums up what came of the storm's requests.
@@ -302,33 +304,41 @@ func cpu(s *server) (server, generator time.Duration, err error) {
 // lookup asks for acknowledged errors, which are never sampled out.
 func (out *stormResult) lookup(ctx context.Context, s *server, lanes []*lane) error {
 	for _, l := range lanes {
-		if !l.native {
-			continue
-		}
-		left := lookups / len(shares)
+		left := lookups / len(lanes)
 		for n := l.first(); n < l.groups() && left > 0; n++ {
 			if l.of(n) != acked {
 				continue
 			}
-			group := n - uint64((hops-1)*l.lag)
 			for k := range l.chains {
-				number := place{lane: l.lane, group: group, chain: k, hop: hops - 1, role: workRole}.number()
-				if !fails(number) || left == 0 {
+				p := place{lane: l.lane, group: n - uint64((hops-1)*l.lag), chain: k, hop: hops - 1, role: workRole}
+				if !fails(p.number()) || left == 0 {
 					continue
 				}
 				left--
-				span, err := s.api.Event(ctx, fmt.Sprintf("%016x", number))
+				found, err := l.ask(ctx, s.api, p.number())
 				if err != nil {
 					return err
 				}
 				out.Lookups.Asked++
-				if span == nil {
+				if !found {
 					out.Lookups.Lost++
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// ask looks a span up as a client would.
+func (l *lane) ask(ctx context.Context, api *collector.API, number uint64) (bool, error) {
+	if l.native {
+		span, err := api.Event(ctx, fmt.Sprintf("%016x", number))
+		return span != nil, err
+	}
+	spans, err := api.Trace(ctx, traceID(l.seed, number))
+	var id [8]byte
+	binary.BigEndian.PutUint64(id[:], number)
+	return spans[id] == 1, err
 }
 
 // settleAccounts opens what the collector left and accounts for it.
@@ -342,7 +352,7 @@ func (out *stormResult) settleAccounts(ctx context.Context, s *server, all ledge
 	if err := errors.Join(err, st.Close(context.WithoutCancel(ctx))); err != nil {
 		return err
 	}
-	out.Problems = out.Accounts.problems()
+	out.Problems = append(out.Problems, out.Accounts.problems()...)
 	if out.Lookups.Lost > 0 {
 		out.Problems = append(out.Problems, fmt.Sprintf("%d of %d lookups of acknowledged errors found nothing", out.Lookups.Lost, out.Lookups.Asked))
 	}
@@ -361,8 +371,10 @@ func (out *stormResult) print() {
 		name string
 		*wholeness
 	}{{"native", &a.Native}, {"otlp", &a.OTLP}} {
-		fmt.Printf("  chains, %s: %d of %d segments whole; of several hops %d of %d, %.2f %% (traces alone: %.2f %%)\n",
-			w.name, w.Whole, w.Segments, w.LongWhole, w.Long, 100*w.Share, 100*w.Alone)
+		fmt.Printf("  chains, %s: %d of %d segments whole; of several hops %d of %d, %d with rescued spans only\n", w.name, w.Whole, w.Segments, w.LongWhole, w.Long, w.RescuedOnly)
+		if w.Sampled > 0 {
+			fmt.Printf("    of those sampled %d of %d, %.2f %% (traces alone: %.2f %%)\n", w.SampledWhole, w.Sampled, 100*w.Share, 100*w.Alone)
+		}
 	}
 	fmt.Printf("  errors with all that led to them: %d of %d, %d with rescued spans\n", a.LedUp.Whole, a.LedUp.Segments, a.LedUp.Rescued)
 	for _, p := range slices.Sorted(slices.Values(out.Problems)) {

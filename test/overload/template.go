@@ -22,6 +22,8 @@ type content struct {
 	lag      int // requests between a group's hops
 	priority event.Priority
 	seed     uint64
+	// rehearsal lanes are not part of what is judged, but for losses.
+	rehearsal bool
 }
 
 func (c content) spans() int { return c.chains * chainSpans(c.native) }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -90,6 +91,7 @@ type watched struct {
 	PeakRSSMB float64            `json:"peak_rss_mb"` // since the collector's start
 	MaxFill   float64            `json:"max_ring_fill"`
 	MaxScore  float64            `json:"max_score"`
+	Refused   int64              `json:"items_refused_by_the_ring"` // since the collector's start
 	AtLevel   map[string]float64 `json:"seconds_at_level"`
 	MinRatio  float64            `json:"least_sampling_ratio"` // 0: nothing was sampled
 	Reasons   map[string]string  `json:"reasons"`              // the last at each level
@@ -159,6 +161,7 @@ func (w *watch) look(s *status, p *collector.Process, before time.Time, progress
 	w.seen.AtLevel[level] += time.Since(before).Seconds()
 	w.seen.MaxFill = max(w.seen.MaxFill, s.Components.Scope.Ring.Fill)
 	w.seen.MaxScore = max(w.seen.MaxScore, s.Pressure.Score)
+	w.seen.Refused = s.Components.Scope.Ring.Refused
 	if s.Pressure.Reason != "" {
 		w.seen.Reasons[level] = s.Pressure.Reason
 	}
@@ -209,28 +212,49 @@ func (w *watch) end(p *collector.Process) watched {
 	return w.seen
 }
 
-// settle waits until the ring is empty, and then until the level is normal, and
-// says when either was so. It gives up when ctx ends.
-func settle(ctx context.Context, api *collector.API) (empty, calm time.Duration, last status, err error) {
+// settlement is how a collector came to rest.
+type settlement struct {
+	empty, calm time.Duration // until the ring was empty, the level normal; 0: never
+	last        status
+}
+
+// settleWithin is how long a collector may take to come to rest.
+const settleWithin = 2 * time.Minute
+
+// settle waits until the ring has been empty and the level normal. That either
+// never was is no error here.
+func settle(ctx context.Context, api *collector.API) (settlement, error) {
 	begin := time.Now()
+	var out settlement
 	for {
 		var s status
-		if err = api.Status(ctx, &s); err != nil {
-			return empty, calm, last, err
+		if err := api.Status(ctx, &s); err != nil {
+			return out, err
 		}
-		last = s
-		if empty == 0 && s.ringItems() == 0 {
-			empty = time.Since(begin)
+		out.last = s
+		if out.empty == 0 && s.ringItems() == 0 {
+			out.empty = time.Since(begin)
 		}
-		if calm == 0 && s.level() == normal {
-			calm = time.Since(begin)
+		if out.calm == 0 && s.level() == normal {
+			out.calm = time.Since(begin)
 		}
-		if empty > 0 && calm > 0 {
-			return empty, calm, last, nil
+		if out.empty > 0 && out.calm > 0 || time.Since(begin) > settleWithin {
+			return out, nil
 		}
 		pause(ctx, pollEvery/2)
-		if err = ctx.Err(); err != nil {
-			return empty, calm, last, err
+		if err := ctx.Err(); err != nil {
+			return out, err
 		}
 	}
+}
+
+// problems says what did not come to rest.
+func (s settlement) problems() (all []string) {
+	if s.empty == 0 {
+		all = append(all, fmt.Sprintf("the ring was not empty within %s", settleWithin))
+	}
+	if s.calm == 0 {
+		all = append(all, fmt.Sprintf("the level was not normal within %s", settleWithin))
+	}
+	return all
 }
