@@ -101,6 +101,17 @@ func (c *clients) fair(cl *client, request, bound size) bool {
 	return cl.held.plus(request).within(size{bound.items / n, bound.bytes / n})
 }
 
+// beyond are the clients that have used up their share of bound.
+func (c *clients) beyond(bound size) map[uint64]struct{} {
+	all := map[uint64]struct{}{}
+	for id, cl := range c.known {
+		if !c.fair(cl, size{items: 1}, bound) {
+			all[id] = struct{}{}
+		}
+	}
+	return all
+}
+
 // ceiling is up to where those beyond their share may fill the ring. The rest,
 // a sixteenth, is for others.
 func (c *clients) ceiling(bound size) size {

@@ -3,6 +3,8 @@ package ring
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,14 +45,36 @@ func TestFull(t *testing.T) {
 			require.NotNil(t, blocked)
 		}
 		r.SetBound(c.bound)
-		require.Equal(t, c.want, r.Full(c.body), "%+v", c)
+		require.Equal(t, c.want, r.Full(0, c.body), "%+v", c)
 		if c.want {
 			_, err := r.Push(t.Context(), 2, []Part[string]{{Items: 1, Bytes: c.body}})
 			require.ErrorIs(t, err, ErrFull, "%+v", c)
 		}
 		r.Close()
-		require.False(t, r.Full(c.body), "a closed ring is not full")
+		require.False(t, r.Full(0, c.body), "a closed ring is not full")
 	}
+}
+
+// Who is beyond its share learns it at the fifteenth sixteenth, others at the
+// end.
+func TestFullKnowsWhoIsBeyondItsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New[string](Config{Partitions: 1, MaxItems: 32, MaxBytes: 1000})
+		push := func(client uint64, items int) error {
+			_, err := r.Push(t.Context(), client, []Part[string]{{Items: items, Bytes: 1}})
+			return err
+		}
+		require.NoError(t, push(1, 1))
+		require.NoError(t, push(2, 29))
+		require.False(t, r.Full(2, 0), "not known yet")
+		time.Sleep(doorPause)
+		require.ErrorIs(t, push(2, 3), ErrFull)
+		require.True(t, r.Full(2, 0) == (push(2, 1) != nil))
+		require.False(t, r.Full(1, 0))
+		require.False(t, r.Full(3, 0))
+		require.NoError(t, push(1, 2))
+		require.True(t, r.Full(1, 0), "there is no room at all")
+	})
 }
 
 func TestFailReturnsWhatItDiscards(t *testing.T) {

@@ -101,14 +101,6 @@ func (c *core[W]) mayEnter(cl *client, request size, line bool) bool {
 	return !line && (used == size{} || used.plus(request).within(c.clients.ceiling(c.bound)))
 }
 
-// hopeless reports whether a request would be refused, whoever sent it.
-func (c *core[W]) hopeless(request size) bool {
-	if c.closed || !request.within(c.limit) || c.fits(request) {
-		return false // or not for want of room
-	}
-	return c.overflow == Refuse || c.overflow == Block && !c.outside.plus(request).within(c.limit)
-}
-
 func (c *core[W]) refuse(s size, err error) error {
 	c.refused += s.items
 	return err

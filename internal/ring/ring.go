@@ -62,11 +62,25 @@ type Ring[W any] struct {
 
 	mu   sync.Mutex
 	core *core[W]
+	door door
 }
 
 // New returns an empty ring.
 func New[W any](cfg Config) *Ring[W] {
-	return &Ring[W]{start: time.Now(), token: make(chan struct{}, 1), core: newCore[W](cfg)}
+	r := &Ring[W]{start: time.Now(), token: make(chan struct{}, 1), core: newCore[W](cfg)}
+	r.door.most = cfg.MaxBytes
+	r.lock()
+	r.unlock()
+	return r
+}
+
+func (r *Ring[W]) lock() { r.mu.Lock() }
+
+// unlock publishes what Full goes by.
+func (r *Ring[W]) unlock() {
+	fair, plain := r.core.room()
+	r.door.publish(fair, plain, r.core.clients.beyond, r.core.bound, r.now())
+	r.mu.Unlock()
 }
 
 func (r *Ring[W]) now() int64 { return int64(time.Since(r.start)) }
@@ -77,10 +91,10 @@ func (r *Ring[W]) now() int64 { return int64(time.Since(r.start)) }
 // the cause of ctx's end. With an error the Completion is nil or, where some
 // parts were taken, theirs.
 func (r *Ring[W]) Push(ctx context.Context, client uint64, parts []Part[W]) (*Completion, error) {
-	r.mu.Lock()
+	r.lock()
 	answer, blocked, err := r.core.push(r.now(), client, parts)
 	ready := r.core.readyItems > 0
-	r.mu.Unlock()
+	r.unlock()
 	if blocked != nil {
 		return r.await(ctx, blocked)
 	}
@@ -96,9 +110,9 @@ func (r *Ring[W]) await(ctx context.Context, w *blockedPush[W]) (*Completion, er
 		return w.answer, err
 	case <-ctx.Done():
 	}
-	r.mu.Lock()
+	r.lock()
 	left := r.core.giveUp(r.now(), w)
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
 	if left {
 		return nil, context.Cause(ctx)
@@ -107,12 +121,10 @@ func (r *Ring[W]) await(ctx context.Context, w *blockedPush[W]) (*Completion, er
 }
 
 // Full reports whether Push would answer ErrFull to any request of at least so
-// many bytes, so that a server need not read it.
-func (r *Ring[W]) Full(bytes int64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.core.hopeless(size{1, bytes})
-}
+// many bytes by this client, so that a server need not read it. Client 0 is one
+// that is not known yet. It takes no lock, so that many who are refused do not
+// hold up the workers; who is beyond its share it knows as of doorPause ago.
+func (r *Ring[W]) Full(client uint64, bytes int64) bool { return r.door.full(client, bytes) }
 
 // Take waits for work and claims it. Errors: ErrClosed when the ring is closed
 // and empty, or the cause of ctx's end.
@@ -122,10 +134,10 @@ func (r *Ring[W]) Take(ctx context.Context, want Want) (*Batch[W], error) {
 			r.wake() // the token may have been meant for another
 			return nil, context.Cause(ctx)
 		}
-		r.mu.Lock()
+		r.lock()
 		b, wait := r.core.take(r.now(), want)
 		more, finished := r.core.readyItems > 0, r.core.finished()
-		r.mu.Unlock()
+		r.unlock()
 		if b != nil {
 			if more || finished {
 				r.wake()
@@ -165,29 +177,29 @@ func (r *Ring[W]) wake() {
 // Release ends a batch. Entries that are not complete yet complete with err.
 // It is called once for each batch that was taken.
 func (r *Ring[W]) Release(b *Batch[W], err error) {
-	r.mu.Lock()
+	r.lock()
 	r.core.release(r.now(), b, err)
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
 }
 
 // Close refuses new requests and those that wait for space. What the ring
 // holds can still be taken. It may be called more than once.
 func (r *Ring[W]) Close() {
-	r.mu.Lock()
+	r.lock()
 	r.core.close(r.now())
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
 }
 
 // Fail completes everything that is unfinished with err. What no worker has
 // taken leaves the ring; it is returned, and is the caller's.
 func (r *Ring[W]) Fail(err error) (discarded []*Entry[W]) {
-	r.mu.Lock()
+	r.lock()
 	now := r.now()
 	discarded = r.core.fail(now, err)
 	r.core.admitBlocked(now)
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
 	return discarded
 }
@@ -195,9 +207,9 @@ func (r *Ring[W]) Fail(err error) (discarded []*Entry[W]) {
 // SetOverflow changes what happens to requests for which there is no room.
 // Those that wait for space are decided by the new behaviour.
 func (r *Ring[W]) SetOverflow(o Overflow) {
-	r.mu.Lock()
+	r.lock()
 	r.core.setOverflow(r.now(), o)
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
 }
 
@@ -205,8 +217,8 @@ func (r *Ring[W]) SetOverflow(o Overflow) {
 // is more than 0 and at most 1. What the ring holds stays. An empty ring takes
 // any request that it could hold.
 func (r *Ring[W]) SetBound(fraction float64) {
-	r.mu.Lock()
+	r.lock()
 	r.core.setBound(r.now(), fraction)
-	r.mu.Unlock()
+	r.unlock()
 	r.wake()
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/elastic/go-freelru"
 	"github.com/zeebo/xxh3"
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -23,6 +24,37 @@ func clientOf(ctx context.Context, service string) uint64 {
 	b := appendSender(room[:0], client.FromContext(ctx))
 	b = append(b, service...)
 	return max(nobody+1, xxh3.Hash(b))
+}
+
+// senders remembers which client used a connection last, so that one whose
+// service stands in a body can be told before the body is read. The key is the
+// address of the connection's other end. Safe for concurrent use.
+type senders struct {
+	of *freelru.SyncedLRU[string, uint64]
+}
+
+// maxSenders are remembered, by last use.
+const maxSenders = 4096
+
+func newSenders() *senders {
+	// NewSynced fails only for a capacity of 0 or a missing hash.
+	of, err := freelru.NewSynced[string, uint64](maxSenders, func(s string) uint32 { return uint32(xxh3.HashString(s)) })
+	if err != nil {
+		panic(err)
+	}
+	return &senders{of}
+}
+
+// last returns nobody where it is not known.
+func (s *senders) last(from string) uint64 {
+	id, _ := s.of.Get(from)
+	return id
+}
+
+func (s *senders) sent(from string, id uint64) {
+	if s.last(from) != id {
+		s.of.Add(from, id)
+	}
 }
 
 // The kinds of senders: no address is taken for a name.

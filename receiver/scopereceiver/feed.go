@@ -59,7 +59,9 @@ func (f *feed) events(ctx context.Context, events []event.Event, body int) error
 		return nil
 	}
 	client := clientOf(ctx, events[0].Service)
-	return f.push(ctx, client, f.split(events, int64(body)), f.stored)
+	parts := f.split(events, int64(body))
+	arrived(ctx, client, int64(body))
+	return f.push(ctx, client, parts, f.stored)
 }
 
 // traces hands over an OTLP request and returns when it is acknowledged.
@@ -69,13 +71,9 @@ func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
 	if err != nil {
 		return err
 	}
-	arrived(ctx, int64(len(parts[0].Work.wire)))
+	arrived(ctx, client, int64(len(parts[0].Work.wire)))
 	return f.push(ctx, client, parts, f.stored)
 }
-
-// full reports whether there is no room for a body of so many bytes, -1 if that
-// is not known, whatever is in it.
-func (f *feed) full(body int64) bool { return f.ring.Full(max(0, body)) }
 
 // replay hands over a dead letter and returns what became of it.
 func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {

@@ -17,8 +17,10 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/config/configmiddleware"
 	"go.opentelemetry.io/collector/extension/extensionmiddleware"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
@@ -26,23 +28,29 @@ import (
 	"github.com/otelscope/otelscope/internal/ring"
 )
 
-// gate stands in front of the embedded otlp receiver and turns requests away
-// before they are read: when the ring has no room for one, and when so many are
+// gate stands in front of a server and turns requests away before they are
+// read: when the ring has no room for one of that client, and when so many are
 // being received at once that their memory would matter. The ring counts what
 // it holds; what is still being read and decoded is counted here.
 //
-// It is a middleware of that receiver's servers, listed among the extensions of
-// the host that the receiver is shown and nowhere else.
+// In front of the embedded otlp receiver it is a middleware of that receiver's
+// servers, listed among the extensions of the host that the receiver is shown
+// and nowhere else.
 type gate struct {
 	component.StartFunc
 	component.ShutdownFunc
 
-	full    func(bytes int64) bool // the ring has no room for a request of this size
-	refused func()
-	budget  int64 // bytes, of all that is being received
+	full    func(client uint64, bytes int64) bool // as ring.Full
+	refused func()                                // counts; for what is behind the gate as a middleware
+	senders *senders
+	memory  *semaphore.Weighted // bytes of what is being received, decoded
+	most    int64               // of memory
 
-	receiving atomic.Int64 // requests
-	size      atomic.Int64 // encoded bytes of a request, lately
+	size atomic.Int64 // encoded bytes of a request, lately
+}
+
+func newGate(full func(uint64, int64) bool, refused func(), senders *senders, most int64) *gate {
+	return &gate{full: full, refused: refused, senders: senders, memory: semaphore.NewWeighted(most), most: most}
 }
 
 var (
@@ -50,13 +58,19 @@ var (
 	_ extensionmiddleware.HTTPServer = (*gate)(nil)
 )
 
-// receiveTime is for how long a request counts as being received. Slow clients
-// must not take all places for ever.
-const receiveTime = 10 * time.Second
+const (
+	// receiveTime is for how long a request counts as being received. Slow
+	// clients must not take all places for ever.
+	receiveTime = 10 * time.Second
+	// enterTime is for how long a request waits for a place where it can.
+	enterTime = time.Second
+)
 
 // place is what a request that is being received holds.
 type place struct {
 	gate  *gate
+	from  string // the other end of its connection
+	bytes int64
 	timer *time.Timer
 	once  sync.Once
 }
@@ -67,45 +81,79 @@ func (p *place) leave() {
 	p.free()
 }
 
-func (p *place) free() { p.once.Do(func() { p.gate.receiving.Add(-1) }) }
+func (p *place) free() { p.once.Do(func() { p.gate.memory.Release(p.bytes) }) }
 
-// enter returns a place, or why there is none.
-func (g *gate) enter() (*place, error) {
-	size := g.size.Load()
-	if g.full(size) {
-		g.refused()
-		return nil, ring.ErrFull
+// enter returns a place for a request of so many bytes, -1 if that is not
+// known, or why there is none. With wait it waits for others to leave, in turn.
+func (g *gate) enter(ctx context.Context, from string, bytes int64, wait bool) (*place, error) {
+	if bytes < 0 {
+		bytes = g.size.Load()
 	}
-	if g.receiving.Add(1)*size*(1+decodedFactor) > g.budget {
-		g.receiving.Add(-1)
-		g.refused()
-		return nil, errBusy
+	p := &place{gate: g, from: from, bytes: min(bytes*(1+decodedFactor), g.most)}
+	if err := p.take(ctx, g.senders.last(from), bytes, wait); err != nil {
+		return nil, err
 	}
-	p := &place{gate: g}
 	p.timer = time.AfterFunc(receiveTime, p.free)
 	return p, nil
 }
 
+func (p *place) take(ctx context.Context, client uint64, bytes int64, wait bool) error {
+	g := p.gate
+	switch {
+	case g.full(client, bytes):
+		return ring.ErrFull
+	case g.memory.TryAcquire(p.bytes):
+		return nil
+	case !wait:
+		return errBusy
+	}
+	ctx, cancel := context.WithTimeout(ctx, enterTime)
+	defer cancel()
+	if g.memory.Acquire(ctx, p.bytes) != nil {
+		return errBusy
+	}
+	if g.full(client, bytes) {
+		g.memory.Release(p.bytes)
+		return ring.ErrFull
+	}
+	return nil
+}
+
 type placeKey struct{}
 
-// arrived gives back the place of a request that has been decoded, which took
-// so many bytes encoded. From the sizes the gate learns what it lets in.
-func arrived(ctx context.Context, bytes int64) {
+// arrived gives back the place of a request that has been decoded: who sent it,
+// and how many bytes it took encoded, the gate remembers.
+func arrived(ctx context.Context, client uint64, bytes int64) {
 	p, ok := ctx.Value(placeKey{}).(*place)
 	if !ok {
 		return // it came through no gate
 	}
 	p.leave()
+	p.gate.senders.sent(p.from, client)
 	const memory = 16 // requests
 	before := p.gate.size.Load()
 	p.gate.size.Store(before + (bytes-before)/memory)
 }
 
+// through lets one HTTP request in, or says why not.
+func (g *gate) through(r *http.Request) (*http.Request, *place, error) {
+	p, err := g.enter(r.Context(), r.RemoteAddr, r.ContentLength, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.WithContext(context.WithValue(r.Context(), placeKey{}, p)), p, nil
+}
+
 // GetGRPCServerOptions implements extensionmiddleware.GRPCServer.
 func (g *gate) GetGRPCServerOptions(context.Context) ([]grpc.ServerOption, error) {
 	return []grpc.ServerOption{grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
-		p, err := g.enter()
+		from := ""
+		if other, ok := peer.FromContext(ctx); ok {
+			from = other.Addr.String()
+		}
+		p, err := g.enter(ctx, from, -1, false)
 		if err != nil {
+			g.refused()
 			return ctx, refuse(err).asStatus()
 		}
 		context.AfterFunc(ctx, p.leave)
@@ -117,13 +165,14 @@ func (g *gate) GetGRPCServerOptions(context.Context) ([]grpc.ServerOption, error
 func (g *gate) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHandlerFunc, error) {
 	return func(_ context.Context, next http.Handler) (http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := g.enter()
+			let, p, err := g.through(r)
 			if err != nil {
+				g.refused()
 				refuse(err).writeOTLP(w, r)
 				return
 			}
 			defer p.leave()
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), placeKey{}, p)))
+			next.ServeHTTP(w, let)
 		}), nil
 	}, nil
 }

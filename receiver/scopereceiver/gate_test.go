@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,96 +20,147 @@ import (
 	"github.com/otelscope/otelscope/internal/ring"
 )
 
-// newGate returns a gate whose requests had 1000 bytes lately, with room for
+// testGate returns a gate whose requests had 1000 bytes lately, with room for
 // three of them, and its count of refusals.
-func newGate() (g *gate, refused *int) {
+func testGate() (g *gate, refused *int) {
 	refused = new(int)
-	g = &gate{
-		full:    func(int64) bool { return false },
-		refused: func() { *refused++ },
-		budget:  3 * 1000 * (1 + decodedFactor),
-	}
+	g = newGate(func(uint64, int64) bool { return false }, func() { *refused++ }, newSenders(), 3*1000*(1+decodedFactor))
 	g.size.Store(1000)
 	return g, refused
 }
 
+func (g *gate) try(t *testing.T) (*place, error) { return g.enter(t.Context(), "x", -1, false) }
+
+// idle reports whether nothing is being received.
+func (g *gate) idle() bool {
+	if !g.memory.TryAcquire(g.most) {
+		return false
+	}
+	g.memory.Release(g.most)
+	return true
+}
+
 func TestTheGateBoundsWhatIsBeingReceived(t *testing.T) {
-	g, refused := newGate()
+	g, _ := testGate()
 	var places []*place
 	for range 3 {
-		p, err := g.enter()
+		p, err := g.try(t)
 		require.NoError(t, err)
 		places = append(places, p)
 	}
-	_, err := g.enter()
+	_, err := g.try(t)
 	require.ErrorIs(t, err, errBusy)
-	require.Equal(t, 1, *refused)
 	places[0].leave()
 	places[0].leave()
-	p, err := g.enter()
+	p, err := g.try(t)
 	require.NoError(t, err, "one place is free")
-	_, err = g.enter()
+	_, err = g.try(t)
 	require.ErrorIs(t, err, errBusy, "and only one")
 
-	arrived(context.WithValue(t.Context(), placeKey{}, p), 17_000)
+	arrived(context.WithValue(t.Context(), placeKey{}, p), 7, 17_000)
+	require.EqualValues(t, 7, g.senders.last("x"))
 	require.EqualValues(t, 2000, g.size.Load(), "requests have become larger")
-	_, err = g.enter()
+	_, err = g.try(t)
 	require.ErrorIs(t, err, errBusy)
-	for range 200 {
-		arrived(context.WithValue(t.Context(), placeKey{}, p), 10)
-	}
-	_, err = g.enter()
-	require.NoError(t, err, "they are small again")
-	arrived(t.Context(), 1) // of a request that came through no gate
-	for _, p := range places {
+	_, err = g.enter(t.Context(), "x", 900, false)
+	require.NoError(t, err, "one that says how large it is")
+	arrived(t.Context(), 7, 1) // of a request that came through no gate
+	places[1].leave()
+	_, err = g.enter(t.Context(), "x", 1<<40, false)
+	require.ErrorIs(t, err, errBusy)
+}
+
+func TestAHugeRequestTakesTheWholeGate(t *testing.T) {
+	g, _ := testGate()
+	p, err := g.enter(t.Context(), "x", 1<<40, false)
+	require.NoError(t, err)
+	_, err = g.enter(t.Context(), "y", 1, false)
+	require.ErrorIs(t, err, errBusy)
+	p.leave()
+	require.True(t, g.idle())
+}
+
+func TestWaitingForAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := testGate()
+		full := false
+		g.full = func(client uint64, _ int64) bool { return full && client == 7 }
+		g.senders.sent("hog", 7)
+		p, err := g.enter(t.Context(), "x", 1<<40, true)
+		require.NoError(t, err)
+		got := map[string]chan error{"hog": make(chan error, 1), "other": make(chan error, 1)}
+		for _, from := range []string{"hog", "other"} {
+			go func() {
+				p, err := g.enter(t.Context(), from, 1, true)
+				if err == nil {
+					p.leave()
+				}
+				got[from] <- err
+			}()
+			synctest.Wait()
+		}
+		full = true
 		p.leave()
-	}
+		synctest.Wait()
+		require.ErrorIs(t, <-got["hog"], ring.ErrFull, "the ring has filled meanwhile")
+		require.NoError(t, <-got["other"])
+		require.True(t, g.idle())
+
+		p, err = g.enter(t.Context(), "x", 1<<40, true)
+		require.NoError(t, err)
+		_, err = g.enter(t.Context(), "y", 1, true)
+		require.ErrorIs(t, err, errBusy, "after enterTime")
+		p.leave()
+	})
 }
 
 func TestTheGateAsksTheRing(t *testing.T) {
-	g, refused := newGate()
-	g.full = func(bytes int64) bool { return bytes == 1000 }
-	_, err := g.enter()
+	g, _ := testGate()
+	g.full = func(client uint64, bytes int64) bool { return client == 7 && bytes == 1000 }
+	g.senders.sent("x", 7)
+	_, err := g.try(t)
 	require.ErrorIs(t, err, ring.ErrFull)
-	require.Equal(t, 1, *refused)
-	require.Zero(t, g.receiving.Load())
+	require.True(t, g.idle())
+	p, err := g.enter(t.Context(), "y", -1, false)
+	require.NoError(t, err)
+	p.leave()
 }
 
 func TestSlowClientsLoseTheirPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, _ := newGate()
+		g, _ := testGate()
 		for range 3 {
-			_, err := g.enter()
+			_, err := g.try(t)
 			require.NoError(t, err)
 		}
 		time.Sleep(receiveTime + time.Second)
 		synctest.Wait()
-		require.Zero(t, g.receiving.Load())
+		require.True(t, g.idle())
 	})
 }
 
 func TestTheGateAnswersInTheRequestsEncoding(t *testing.T) {
-	g, _ := newGate()
+	g, refused := testGate()
 	wrap, err := g.GetHTTPHandler(t.Context())
 	require.NoError(t, err)
 	handler, err := wrap(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.EqualValues(t, 1, g.receiving.Load())
-		arrived(r.Context(), 1000)
-		require.Zero(t, g.receiving.Load())
+		require.False(t, g.idle())
+		arrived(r.Context(), 7, 1000)
+		require.True(t, g.idle())
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	require.NoError(t, err)
 	ask := func(contentType string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodPost, "/v1/traces", nil)
+		r := httptest.NewRequest(http.MethodPost, "/v1/traces", strings.NewReader("body"))
 		r.Header.Set("Content-Type", contentType)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		return w
 	}
 	require.Equal(t, http.StatusNoContent, ask("application/json").Code)
-	require.Zero(t, g.receiving.Load(), "given back once")
+	require.True(t, g.idle(), "given back once")
 
-	g.full = func(int64) bool { return true }
+	g.full = func(uint64, int64) bool { return true }
 	w := ask("application/json; charset=utf-8")
 	require.Equal(t, http.StatusTooManyRequests, w.Code)
 	require.Contains(t, []string{"1", "2"}, w.Header().Get("Retry-After"))
@@ -119,8 +171,7 @@ func TestTheGateAnswersInTheRequestsEncoding(t *testing.T) {
 	require.NoError(t, proto.Unmarshal(w.Body.Bytes(), &status))
 	require.EqualValues(t, 8, status.Code)
 
-	g.full, g.budget = func(int64) bool { return false }, 0
-	require.Equal(t, http.StatusTooManyRequests, ask("application/json").Code)
+	require.Equal(t, 2, *refused)
 }
 
 type statusHost struct {
@@ -132,7 +183,7 @@ func (h *statusHost) Report(e *componentstatus.Event) { h.reported = append(h.re
 
 func TestTheGatedHost(t *testing.T) {
 	inner := &statusHost{Host: hubtest.NewHost(hubtest.NewHub(nil))}
-	g, _ := newGate()
+	g, _ := testGate()
 	h := gatedHost{inner, component.MustNewIDWithName("scope", "gate"), g}
 	require.Len(t, h.GetExtensions(), 2)
 	require.Len(t, inner.GetExtensions(), 1, "the others do not see it")

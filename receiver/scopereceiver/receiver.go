@@ -38,6 +38,7 @@ type scopeReceiver struct {
 	// Set by Start.
 	letters    *letters
 	ring       *ring.Ring[work]
+	senders    *senders
 	handler    *handler
 	pool       *pool
 	feed       *feed
@@ -123,6 +124,7 @@ func (r *scopeReceiver) build(shared hub.Hub) error {
 		next: r.next, partitions: make([]partition, partitions), version: r.set.BuildInfo.Version,
 		letters: r.letters, logger: seldom(r.set.Logger), measure: r.counts.batch, lost: r.counts.lost,
 	}
+	r.senders = newSenders()
 	budget := assemble.NewBudget(r.cfg.Dedup.MaxEvents)
 	for i := range r.handler.partitions {
 		r.handler.partitions[i].assembler = assemble.New(assemble.Config{
@@ -164,6 +166,14 @@ func (r *scopeReceiver) restore(ctx context.Context, shared hub.Hub) error {
 	return nil
 }
 
+// receiving is which part of the ring's memory may be taken, in front of each
+// kind of server, by what has not come as far as the ring.
+const receiving = 1.0 / 4
+
+func (r *scopeReceiver) newGate() *gate {
+	return newGate(r.ring.Full, r.counts.refused, r.senders, int64(receiving*float64(r.cfg.Ring.MaxBytes)))
+}
+
 // startOTLP runs the stock otlp receiver with the ring behind it. Its id is of
 // its own type, so that its metrics stand apart from ours.
 func (r *scopeReceiver) startOTLP(ctx context.Context, host component.Host) error {
@@ -173,9 +183,7 @@ func (r *scopeReceiver) startOTLP(ctx context.Context, host component.Host) erro
 	factory := otlpreceiver.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*otlpreceiver.Config)
 	cfg.Protocols.GRPC, cfg.Protocols.HTTP = r.cfg.Protocols.GRPC, r.cfg.Protocols.HTTP
-	gated := gatedHost{host, component.NewIDWithName(metadata.Type, "gate"), &gate{
-		full: r.feed.full, refused: r.counts.refused, budget: int64(r.cfg.Ring.MaxBytes) / 2,
-	}}
+	gated := gatedHost{host, component.NewIDWithName(metadata.Type, "gate"), r.newGate()}
 	if grpc := cfg.Protocols.GRPC.Get(); grpc != nil {
 		grpc.Middlewares = gated.behind(grpc.Middlewares)
 	}
@@ -207,7 +215,7 @@ func (r *scopeReceiver) startEvents(ctx context.Context, host component.Host) er
 		cfg.MaxRequestBodySize = defaultMaxBody
 	}
 	handler := &eventsServer{
-		feed: r.feed, letters: r.letters, obsreport: obsreport, counts: r.counts,
+		feed: r.feed, gate: r.newGate(), letters: r.letters, obsreport: obsreport, counts: r.counts,
 		maxBody: cfg.MaxRequestBodySize, maxReading: max(int64(r.cfg.Ring.MaxBytes)/4, 2*cfg.MaxRequestBodySize), assignID: idSource(),
 	}
 	server, err := cfg.ToServer(ctx, host.GetExtensions(), r.set.TelemetrySettings, handler, confighttp.WithErrorHandler(writeHTTPProblem))

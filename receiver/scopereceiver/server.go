@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/otelscope/otelscope/internal/event"
-	"github.com/otelscope/otelscope/internal/ring"
 )
 
 const eventsPath = "/v1/events"
@@ -27,12 +26,14 @@ const eventsPath = "/v1/events"
 // wraps in limits, decompression and authentication.
 type eventsServer struct {
 	feed      *feed
+	gate      *gate
 	letters   *letters
 	obsreport *receiverhelper.ObsReport
 	counts    *counts
 	maxBody   int64
 	// reading are the bytes of bodies that are being read or decoded, of all
-	// requests together; bounded by maxReading.
+	// requests together; bounded by maxReading. The gate before it goes by what
+	// a request says of its size, before decompression.
 	reading    atomic.Int64
 	maxReading int64
 	assignID   func() string
@@ -70,10 +71,12 @@ func (s *eventsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(&problem{status: http.StatusUnsupportedMediaType, Error: err.Error()}).write(w)
 		return
 	}
-	if s.feed.full(r.ContentLength) {
-		s.refusal(ring.ErrFull).write(w)
+	r, place, err := s.gate.through(r)
+	if err != nil {
+		s.refusal(err).write(w)
 		return
 	}
+	defer place.leave()
 	ctx := s.obsreport.StartTracesOp(r.Context())
 	answer, count, p := s.take(ctx, format, r.Body)
 	if p != nil {
