@@ -59,9 +59,7 @@ func (f *feed) events(ctx context.Context, events []event.Event, body int) error
 		return nil
 	}
 	client := clientOf(ctx, events[0].Service)
-	parts := f.split(events, int64(body))
-	arrived(ctx, client, int64(body))
-	return f.push(ctx, client, parts, f.stored)
+	return f.push(ctx, client, f.split(events, int64(body)), f.stored)
 }
 
 // traces hands over an OTLP request and returns when it is acknowledged.
@@ -71,7 +69,6 @@ func (f *feed) traces(ctx context.Context, td ptrace.Traces) error {
 	if err != nil {
 		return err
 	}
-	arrived(ctx, client, int64(len(parts[0].Work.wire)))
 	return f.push(ctx, client, parts, f.stored)
 }
 
@@ -86,12 +83,18 @@ func (f *feed) replay(ctx context.Context, parts []ring.Part[work]) error {
 func (f *feed) push(ctx context.Context, client uint64, parts []ring.Part[work], wait bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
+	bytes := int64(0)
 	for i := range parts {
 		parts[i].Work.acknowledged = !wait
+		bytes += parts[i].Bytes
 	}
 	answer, err := f.ring.Push(ctx, client, parts)
-	if err != nil || !wait {
+	if err != nil {
 		return err
+	}
+	arrived(ctx, client, bytes)
+	if !wait {
+		return nil
 	}
 	return answer.Wait(ctx)
 }

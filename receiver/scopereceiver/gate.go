@@ -43,14 +43,26 @@ type gate struct {
 	full    func(client uint64, bytes int64) bool // as ring.Full
 	refused func()                                // counts; for what is behind the gate as a middleware
 	senders *senders
-	memory  *semaphore.Weighted // bytes of what is being received, decoded
+	ring    int64               // bytes of the whole ring
+	memory  *semaphore.Weighted // bytes of what is being received
 	most    int64               // of memory
 
-	size atomic.Int64 // encoded bytes of a request, lately
+	// What requests came to in the ring, lately: bytes of one, and bytes for
+	// each byte of its body (bits of a float64).
+	size   atomic.Int64
+	factor atomic.Uint64
 }
 
-func newGate(full func(uint64, int64) bool, refused func(), senders *senders, most int64) *gate {
-	return &gate{full: full, refused: refused, senders: senders, memory: semaphore.NewWeighted(most), most: most}
+// receiving is which part of the ring's memory may be taken, in front of each
+// kind of server, by what has not come as far as the ring.
+const receiving = 1.0 / 4
+
+// newGate stands before a ring of so many bytes.
+func newGate(full func(uint64, int64) bool, refused func(), senders *senders, ring int64) *gate {
+	most := int64(receiving * float64(ring))
+	g := &gate{full: full, refused: refused, senders: senders, ring: ring, memory: semaphore.NewWeighted(most), most: most}
+	g.factor.Store(math.Float64bits(1 + decodedFactor))
+	return g
 }
 
 var (
@@ -70,7 +82,8 @@ const (
 type place struct {
 	gate  *gate
 	from  string // the other end of its connection
-	bytes int64
+	body  int64  // its length in bytes, at most 0 if that is not known
+	bytes int64  // of the gate's memory
 	timer *time.Timer
 	once  sync.Once
 }
@@ -83,13 +96,21 @@ func (p *place) leave() {
 
 func (p *place) free() { p.once.Do(func() { p.gate.memory.Release(p.bytes) }) }
 
-// enter returns a place for a request of so many bytes, -1 if that is not
-// known, or why there is none. With wait it waits for others to leave, in turn.
-func (g *gate) enter(ctx context.Context, from string, bytes int64, wait bool) (*place, error) {
-	if bytes < 0 {
-		bytes = g.size.Load()
+// expected is how many bytes a request will come to in the ring: not more than
+// the ring has, unless its body has, which alone is certain.
+func (g *gate) expected(body int64) int64 {
+	if body <= 0 {
+		return g.size.Load()
 	}
-	p := &place{gate: g, from: from, bytes: min(bytes*(1+decodedFactor), g.most)}
+	return max(body, min(g.ring, int64(math.Float64frombits(g.factor.Load())*float64(body))))
+}
+
+// enter returns a place for a request whose body has this length, or at most 0
+// if that is not known, or says why there is none. With wait it waits for
+// others to leave, in turn.
+func (g *gate) enter(ctx context.Context, from string, body int64, wait bool) (*place, error) {
+	bytes := g.expected(body)
+	p := &place{gate: g, from: from, body: body, bytes: min(bytes, g.most)}
 	if err := p.take(ctx, g.senders.last(from), bytes, wait); err != nil {
 		return nil, err
 	}
@@ -121,18 +142,23 @@ func (p *place) take(ctx context.Context, client uint64, bytes int64, wait bool)
 
 type placeKey struct{}
 
-// arrived gives back the place of a request that has been decoded: who sent it,
-// and how many bytes it took encoded, the gate remembers.
+// arrived gives back the place of a request that is in the ring: who sent it,
+// and how many bytes it came to, the gate remembers.
 func arrived(ctx context.Context, client uint64, bytes int64) {
 	p, ok := ctx.Value(placeKey{}).(*place)
 	if !ok {
 		return // it came through no gate
 	}
 	p.leave()
-	p.gate.senders.sent(p.from, client)
-	const memory = 16 // requests
-	before := p.gate.size.Load()
-	p.gate.size.Store(before + (bytes-before)/memory)
+	g := p.gate
+	g.senders.sent(p.from, client)
+	const weight = 1.0 / 16 // of one request in the mean
+	size := g.size.Load()
+	g.size.Store(size + int64(weight*float64(bytes-size)))
+	if p.body > 0 {
+		factor := math.Float64frombits(g.factor.Load())
+		g.factor.Store(math.Float64bits(factor + weight*(float64(bytes)/float64(p.body)-factor)))
+	}
 }
 
 // through lets one HTTP request in, or says why not.

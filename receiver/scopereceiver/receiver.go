@@ -166,12 +166,8 @@ func (r *scopeReceiver) restore(ctx context.Context, shared hub.Hub) error {
 	return nil
 }
 
-// receiving is which part of the ring's memory may be taken, in front of each
-// kind of server, by what has not come as far as the ring.
-const receiving = 1.0 / 4
-
 func (r *scopeReceiver) newGate() *gate {
-	return newGate(r.ring.Full, r.counts.refused, r.senders, int64(receiving*float64(r.cfg.Ring.MaxBytes)))
+	return newGate(r.ring.Full, r.counts.refused, r.senders, int64(r.cfg.Ring.MaxBytes))
 }
 
 // startOTLP runs the stock otlp receiver with the ring behind it. Its id is of
