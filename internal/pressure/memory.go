@@ -109,7 +109,10 @@ func (m *memory) read() []Reading {
 		m.since = now
 		go m.collect()
 	}
-	return []Reading{{Memory, reading, fmt.Sprintf("%.0f MiB of memory are needed, %s is %.0f MiB", mib(needed), m.of, mib(m.limit))}}
+	return []Reading{{
+		Kind: Memory, Value: reading, Held: int64(needed), Limit: int64(m.limit),
+		Words: fmt.Sprintf("%.0f MiB of memory are needed, %s is %.0f MiB", mib(needed), m.of, mib(m.limit)),
+	}}
 }
 
 func mib(n uint64) float64 { return float64(n) / (1 << 20) }

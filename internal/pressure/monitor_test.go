@@ -37,7 +37,9 @@ func (s *stand) pass(d time.Duration) {
 }
 
 func says(kind Kind, value float64) Source {
-	return func() []Reading { return []Reading{{kind, value, fmt.Sprintf("%s is at %g", kind, value)}} }
+	return func() []Reading {
+		return []Reading{{Kind: kind, Value: value, Words: fmt.Sprintf("%s is at %g", kind, value)}}
+	}
 }
 
 func TestMonitorBeginsAtNormal(t *testing.T) {
@@ -58,13 +60,13 @@ func TestMonitorCollects(t *testing.T) {
 	state := s.State()
 	require.Equal(t, High, state.Level)
 	require.Equal(t, "ring is at 0.9", state.Reason)
-	require.Equal(t, []Gauge{{Ring, 0.9, "ring is at 0.9"}, {Memory, 0.3, "memory is at 0.3"}}, state.Readings)
+	require.Equal(t, []Gauge{{Kind: Ring, Value: 0.9, Words: "ring is at 0.9"}, {Kind: Memory, Value: 0.3, Words: "memory is at 0.3"}}, state.Readings)
 	require.Equal(t, []Change{{state.Since, Normal, High, 0.9, "ring is at 0.9"}}, s.History())
 
 	offRing()
 	offRing()
 	s.pass(Interval)
-	require.Equal(t, []Gauge{{Memory, 0.3, "memory is at 0.3"}}, s.State().Readings, "what is taken off counts no more")
+	require.Equal(t, []Gauge{{Kind: Memory, Value: 0.3, Words: "memory is at 0.3"}}, s.State().Readings, "what is taken off counts no more")
 	require.Empty(t, s.State().Silent)
 }
 

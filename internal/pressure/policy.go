@@ -50,8 +50,8 @@ type State struct {
 	// Strategy is what is in force at this level.
 	Strategy Strategy `json:"strategy"`
 	// Admission is the part of the ring that may be filled, above 0 to 1. It
-	// shrinks where pressure comes from elsewhere than the ring, and where the
-	// strategy refuses.
+	// shrinks where pressure comes from elsewhere than the ring, where there is
+	// no memory for more, and where the strategy refuses.
 	Admission float64 `json:"admission"`
 }
 
@@ -60,6 +60,8 @@ type Gauge struct {
 	Kind  Kind    `json:"kind"`
 	Value float64 `json:"value"`
 	Words string  `json:"words"`
+
+	held, limit int64 // bytes; see Reading
 }
 
 // Policy makes levels of readings. The zero value is not ready: NewPolicy.
@@ -116,7 +118,7 @@ func (p *Policy) hear(now time.Time, readings []Reading) {
 		if r.Value != r.Value {
 			continue
 		}
-		g := Gauge{r.Kind, min(max(r.Value, 0), 1), r.Words}
+		g := Gauge{r.Kind, min(max(r.Value, 0), 1), r.Words, r.Held, r.Limit}
 		if h, ok := p.last[r.Kind]; ok && h.at.Equal(now) && h.gauge.Value >= g.Value {
 			continue
 		}
@@ -191,8 +193,10 @@ func reason(l Level, t Thresholds, gauges []Gauge) string {
 // Bounds and pace of admission. What the ring may hold is halved once in
 // admissionPause while something else than the ring is critical (its contents
 // are memory, and work that the others cannot take), and given back at a
-// tenth a second.
+// tenth a second. At any level the ring may grow only into spare of the memory
+// that is free: it fills faster than the garbage collector tells.
 const (
+	spare            = 0.8
 	leastAdmission   = 1.0 / 16
 	refuseAdmission  = 0.5
 	admissionPause   = time.Second
@@ -222,5 +226,27 @@ func (p *Policy) admit(now time.Time, gauges []Gauge) {
 	case others < t.High:
 		p.admission += admissionRegrows * elapsed
 	}
-	p.admission = min(max(p.admission, leastAdmission), limit)
+	if strategy != Off {
+		limit = min(limit, ceiling(gauges))
+	}
+	p.admission = max(min(p.admission, limit), leastAdmission)
+}
+
+// ceiling is the part of the ring for which there is memory, 1 where that is
+// not known.
+func ceiling(gauges []Gauge) float64 {
+	var ring, memory Gauge
+	for _, g := range gauges {
+		switch g.Kind {
+		case Ring:
+			ring = g
+		case Memory:
+			memory = g
+		}
+	}
+	if ring.limit == 0 || memory.limit == 0 {
+		return 1
+	}
+	free := spare * float64(max(0, memory.limit-memory.held))
+	return (float64(ring.held) + free) / float64(ring.limit)
 }

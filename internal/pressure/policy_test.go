@@ -2,6 +2,7 @@ package pressure
 
 import (
 	"fmt"
+	"github.com/stretchr/testify/require"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func TestTranscripts(t *testing.T) {
 				var readings []Reading
 				for field := range strings.FieldsSeq(d.Input) {
 					g := parseGoing(t, field)
-					readings = append(readings, Reading{g.kind, g.from, g.words(g.from)})
+					readings = append(readings, Reading{Kind: g.kind, Value: g.from, Words: g.words(g.from)})
 				}
 				var out strings.Builder
 				b.step(readings, &out)
@@ -137,7 +138,7 @@ func (b *bench) stretch(t *testing.T, line string, out *strings.Builder) {
 		for _, field := range fields[1:] {
 			g := parseGoing(t, field)
 			value := g.from + (g.to-g.from)*float64(i)/float64(steps)
-			readings = append(readings, Reading{g.kind, value, g.words(value)})
+			readings = append(readings, Reading{Kind: g.kind, Value: value, Words: g.words(value)})
 		}
 		b.step(readings, out)
 	}
@@ -162,4 +163,21 @@ func (b *bench) String() string {
 		text += "\n       " + s.Reason
 	}
 	return text
+}
+
+// The ring may grow only into memory that is free.
+func TestAdmissionEndsWhereMemoryDoes(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	admission := func(strategy Strategy, readings ...Reading) float64 {
+		s := DefaultSettings()
+		s.Strategy = strategy
+		return NewPolicy(s, now).Step(now.Add(time.Second), readings).Admission
+	}
+	ring := Reading{Kind: Ring, Held: 20, Limit: 100}
+	require.InDelta(t, 1, admission(Refuse, ring), 0, "without a limit of memory")
+	require.InDelta(t, 1, admission(Refuse, ring, Reading{Kind: Memory, Held: 300, Limit: 400}), 0)
+	require.InDelta(t, 0.6, admission(Refuse, ring, Reading{Kind: Memory, Held: 350, Limit: 400}), 1e-9)
+	require.InDelta(t, 0.2, admission(Refuse, ring, Reading{Kind: Memory, Held: 500, Limit: 400}), 1e-9, "what it holds it may keep")
+	require.InDelta(t, 1.0/16, admission(Refuse, Reading{Kind: Ring, Limit: 100}, Reading{Kind: Memory, Held: 500, Limit: 400}), 1e-9)
+	require.InDelta(t, 1, admission(Off, ring, Reading{Kind: Memory, Held: 500, Limit: 400}), 0)
 }

@@ -36,7 +36,7 @@ func TestPolicyKeepsItsPromises(t *testing.T) {
 			var readings []Reading
 			for _, kind := range rapid.SliceOfDistinct(rapid.SampledFrom(Kinds[:4]), rapid.ID).Draw(t, "kinds") {
 				value := values.Draw(t, string(kind))
-				readings = append(readings, Reading{kind, value, "it is much"})
+				readings = append(readings, Reading{Kind: kind, Value: value, Words: "it is much"})
 				heard[kind] = moment{at: now, score: value}
 			}
 			got := p.Step(now, readings)

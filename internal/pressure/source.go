@@ -26,6 +26,9 @@ type Reading struct {
 	// Words say what was read, with numbers and units, for a sentence's end:
 	// "the ring holds 120.1 MiB of 128.0 MiB".
 	Words string
+	// Held of Limit bytes, of Ring and Memory: where both are known, the ring
+	// may grow only as far as there is memory.
+	Held, Limit int64
 }
 
 // Source reads. It must return at once, and may be called from any goroutine.

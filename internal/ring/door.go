@@ -11,7 +11,8 @@ import (
 type door struct {
 	most int64 // bytes of the whole ring
 
-	fair, plain atomic.Int64 // room, as core.room has it
+	fair, plain atomic.Int64  // room, as core.room has it
+	pressure    atomic.Uint64 // bits of a float64
 	beyond      atomic.Pointer[map[uint64]struct{}]
 	looked      int64 // when beyond was made; under the ring's lock
 }
@@ -30,7 +31,7 @@ func (d *door) publish(fair, plain int64, beyond func(bound size) map[uint64]str
 	}
 }
 
-func (d *door) full(client uint64, bytes int64) bool {
+func (d *door) full(client uint64, bytes, ahead int64) bool {
 	if bytes > d.most {
 		return false // that is another answer
 	}
@@ -38,7 +39,7 @@ func (d *door) full(client uint64, bytes int64) bool {
 	if _, hog := (*d.beyond.Load())[client]; hog {
 		room = d.plain.Load()
 	}
-	return bytes > room
+	return room != unlimited && bytes+ahead > room
 }
 
 // unlimited is the room of a ring that refuses nobody for want of it.

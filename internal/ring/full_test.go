@@ -45,13 +45,16 @@ func TestFull(t *testing.T) {
 			require.NotNil(t, blocked)
 		}
 		r.SetBound(c.bound)
-		require.Equal(t, c.want, r.Full(0, c.body), "%+v", c)
+		require.Equal(t, c.want, r.Full(0, c.body, 0), "%+v", c)
+		if !c.want && c.items > 0 && c.overflow == Refuse && c.body <= 10 {
+			require.True(t, r.Full(0, c.body, 11), "what is ahead will have filled it")
+		}
 		if c.want {
 			_, err := r.Push(t.Context(), 2, []Part[string]{{Items: 1, Bytes: c.body}})
 			require.ErrorIs(t, err, ErrFull, "%+v", c)
 		}
 		r.Close()
-		require.False(t, r.Full(0, c.body), "a closed ring is not full")
+		require.False(t, r.Full(0, c.body, 0), "a closed ring is not full")
 	}
 }
 
@@ -66,14 +69,14 @@ func TestFullKnowsWhoIsBeyondItsShare(t *testing.T) {
 		}
 		require.NoError(t, push(1, 1))
 		require.NoError(t, push(2, 29))
-		require.False(t, r.Full(2, 0), "not known yet")
+		require.False(t, r.Full(2, 0, 0), "not known yet")
 		time.Sleep(doorPause)
 		require.ErrorIs(t, push(2, 3), ErrFull)
-		require.True(t, r.Full(2, 0) == (push(2, 1) != nil))
-		require.False(t, r.Full(1, 0))
-		require.False(t, r.Full(3, 0))
+		require.True(t, r.Full(2, 0, 0) == (push(2, 1) != nil))
+		require.False(t, r.Full(1, 0, 0))
+		require.False(t, r.Full(3, 0, 0))
 		require.NoError(t, push(1, 2))
-		require.True(t, r.Full(1, 0), "there is no room at all")
+		require.True(t, r.Full(1, 0, 0), "there is no room at all")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -79,6 +80,7 @@ func (r *Ring[W]) lock() { r.mu.Lock() }
 // unlock publishes what Full goes by.
 func (r *Ring[W]) unlock() {
 	fair, plain := r.core.room()
+	r.door.pressure.Store(math.Float64bits(r.core.pressure(r.now())))
 	r.door.publish(fair, plain, r.core.clients.beyond, r.core.bound, r.now())
 	r.mu.Unlock()
 }
@@ -121,10 +123,13 @@ func (r *Ring[W]) await(ctx context.Context, w *blockedPush[W]) (*Completion, er
 }
 
 // Full reports whether Push would answer ErrFull to any request of at least so
-// many bytes by this client, so that a server need not read it. Client 0 is one
-// that is not known yet. It takes no lock, so that many who are refused do not
-// hold up the workers; who is beyond its share it knows as of doorPause ago.
-func (r *Ring[W]) Full(client uint64, bytes int64) bool { return r.door.full(client, bytes) }
+// many bytes by this client, once what is on its way to the ring already, ahead
+// bytes, has come; so that a server need not read it. Client 0 is one that is
+// not known yet. Full takes no lock, so that many who are refused do not hold up
+// the workers; who is beyond its share it knows as of doorPause ago.
+func (r *Ring[W]) Full(client uint64, bytes, ahead int64) bool {
+	return r.door.full(client, bytes, ahead)
+}
 
 // Take waits for work and claims it. Errors: ErrClosed when the ring is closed
 // and empty, or the cause of ctx's end.

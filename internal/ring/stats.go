@@ -1,6 +1,9 @@
 package ring
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Stats are the ring's figures at one moment.
 type Stats struct {
@@ -74,12 +77,8 @@ func (r *Ring[W]) Fill() float64 {
 }
 
 // Pressure returns how near the ring is to refusing its largest client, 0 to
-// 1.
-func (r *Ring[W]) Pressure() float64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.core.pressure(r.now())
-}
+// 1. It takes no lock.
+func (r *Ring[W]) Pressure() float64 { return math.Float64frombits(r.door.pressure.Load()) }
 
 func (c *core[W]) pressure(now int64) float64 {
 	c.clients.expire(now)

@@ -39,8 +39,8 @@ const (
 	decodedFactor  = 6
 )
 
-// freshFill is how full the ring may become by decoded OTLP that is kept beside
-// its encoding. Above, memory is worth more than the time to decode it again.
+// freshFill is how near to refusing the ring may come by decoded OTLP that is
+// kept beside its encoding. Above, memory is worth more than the time to decode it again.
 const freshFill = 0.25
 
 // feed puts requests into the ring and waits for their answers.
@@ -155,7 +155,7 @@ func (f *feed) splitTraces(td ptrace.Traces) ([]ring.Part[work], error) {
 	taken := ptrace.NewTraces()
 	td.ResourceSpans().MoveAndAppendTo(taken.ResourceSpans())
 	decoded := part.Bytes * (1 + decodedFactor)
-	if f.ring.Fill()+float64(decoded)/float64(f.maxBytes) < freshFill {
+	if f.ring.Pressure()+float64(decoded)/float64(f.maxBytes) < freshFill {
 		part.Work.traces, part.Work.fresh = taken, true
 		part.Bytes = decoded
 	}

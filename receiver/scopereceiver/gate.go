@@ -40,9 +40,10 @@ type gate struct {
 	component.StartFunc
 	component.ShutdownFunc
 
-	full    func(client uint64, bytes int64) bool // as ring.Full
-	refused func()                                // counts; for what is behind the gate as a middleware
+	full    func(client uint64, bytes, ahead int64) bool // as ring.Full
+	refused func()                                       // counts; for what is behind the gate as a middleware
 	senders *senders
+	ahead   *atomic.Int64       // bytes on their way to the ring, through all gates
 	ring    int64               // bytes of the whole ring
 	memory  *semaphore.Weighted // bytes of what is being received
 	most    int64               // of memory
@@ -58,9 +59,9 @@ type gate struct {
 const receiving = 1.0 / 4
 
 // newGate stands before a ring of so many bytes.
-func newGate(full func(uint64, int64) bool, refused func(), senders *senders, ring int64) *gate {
+func newGate(full func(client uint64, bytes, ahead int64) bool, refused func(), senders *senders, ahead *atomic.Int64, ring int64) *gate {
 	most := int64(receiving * float64(ring))
-	g := &gate{full: full, refused: refused, senders: senders, ring: ring, memory: semaphore.NewWeighted(most), most: most}
+	g := &gate{full: full, refused: refused, senders: senders, ahead: ahead, ring: ring, memory: semaphore.NewWeighted(most), most: most}
 	g.factor.Store(math.Float64bits(1 + decodedFactor))
 	return g
 }
@@ -94,7 +95,12 @@ func (p *place) leave() {
 	p.free()
 }
 
-func (p *place) free() { p.once.Do(func() { p.gate.memory.Release(p.bytes) }) }
+func (p *place) free() {
+	p.once.Do(func() {
+		p.gate.ahead.Add(-p.bytes)
+		p.gate.memory.Release(p.bytes)
+	})
+}
 
 // expected is how many bytes a request will come to in the ring: not more than
 // the ring has, unless its body has, which alone is certain.
@@ -121,9 +127,10 @@ func (g *gate) enter(ctx context.Context, from string, body int64, wait bool) (*
 func (p *place) take(ctx context.Context, client uint64, bytes int64, wait bool) error {
 	g := p.gate
 	switch {
-	case g.full(client, bytes):
+	case g.full(client, bytes, g.ahead.Load()):
 		return ring.ErrFull
 	case g.memory.TryAcquire(p.bytes):
+		g.ahead.Add(p.bytes)
 		return nil
 	case !wait:
 		return errBusy
@@ -133,10 +140,11 @@ func (p *place) take(ctx context.Context, client uint64, bytes int64, wait bool)
 	if g.memory.Acquire(ctx, p.bytes) != nil {
 		return errBusy
 	}
-	if g.full(client, bytes) {
+	if g.full(client, bytes, g.ahead.Load()) {
 		g.memory.Release(p.bytes)
 		return ring.ErrFull
 	}
+	g.ahead.Add(p.bytes)
 	return nil
 }
 

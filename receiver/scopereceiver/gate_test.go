@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ import (
 // three of them in a ring for twelve, and its count of refusals.
 func testGate() (g *gate, refused *int) {
 	refused = new(int)
-	g = newGate(func(uint64, int64) bool { return false }, func() { *refused++ }, newSenders(), 4*3*1000)
+	g = newGate(func(uint64, int64, int64) bool { return false }, func() { *refused++ }, newSenders(), new(atomic.Int64), 4*3*1000)
 	g.size.Store(1000)
 	return g, refused
 }
@@ -88,7 +89,7 @@ func TestWaitingForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := testGate()
 		full := false
-		g.full = func(client uint64, _ int64) bool { return full && client == 7 }
+		g.full = func(client uint64, _, _ int64) bool { return full && client == 7 }
 		g.senders.sent("hog", 7)
 		p, err := g.enter(t.Context(), "x", 1<<40, true)
 		require.NoError(t, err)
@@ -120,14 +121,15 @@ func TestWaitingForAPlace(t *testing.T) {
 
 func TestTheGateAsksTheRing(t *testing.T) {
 	g, _ := testGate()
-	g.full = func(client uint64, bytes int64) bool { return client == 7 && bytes == 1000 }
+	g.full = func(client uint64, bytes, ahead int64) bool { return client == 7 && bytes == 1000 && ahead == 1000 }
 	g.senders.sent("x", 7)
-	_, err := g.try(t)
-	require.ErrorIs(t, err, ring.ErrFull)
-	require.True(t, g.idle())
 	p, err := g.enter(t.Context(), "y", -1, false)
 	require.NoError(t, err)
+	_, err = g.try(t)
+	require.ErrorIs(t, err, ring.ErrFull)
 	p.leave()
+	require.True(t, g.idle())
+	require.Zero(t, g.ahead.Load())
 }
 
 func TestSlowClientsLoseTheirPlaces(t *testing.T) {
@@ -164,7 +166,7 @@ func TestTheGateAnswersInTheRequestsEncoding(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, ask("application/json").Code)
 	require.True(t, g.idle(), "given back once")
 
-	g.full = func(uint64, int64) bool { return true }
+	g.full = func(uint64, int64, int64) bool { return true }
 	w := ask("application/json; charset=utf-8")
 	require.Equal(t, http.StatusTooManyRequests, w.Code)
 	require.Contains(t, []string{"1", "2"}, w.Header().Get("Retry-After"))

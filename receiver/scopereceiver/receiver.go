@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -39,6 +40,7 @@ type scopeReceiver struct {
 	letters    *letters
 	ring       *ring.Ring[work]
 	senders    *senders
+	ahead      atomic.Int64 // see gate
 	handler    *handler
 	pool       *pool
 	feed       *feed
@@ -167,7 +169,7 @@ func (r *scopeReceiver) restore(ctx context.Context, shared hub.Hub) error {
 }
 
 func (r *scopeReceiver) newGate() *gate {
-	return newGate(r.ring.Full, r.counts.refused, r.senders, int64(r.cfg.Ring.MaxBytes))
+	return newGate(r.ring.Full, r.counts.refused, r.senders, &r.ahead, int64(r.cfg.Ring.MaxBytes))
 }
 
 // startOTLP runs the stock otlp receiver with the ring behind it. Its id is of
