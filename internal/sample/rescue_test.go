@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -59,7 +60,7 @@ func TestWhatIsMalformedIsNotHeld(t *testing.T) {
 	r := NewRescue(RescueConfig{MaxBytes: 1 << 20, Window: time.Minute})
 	require.ErrorIs(t, r.Hold(begin, []byte{0x0a, 0xff}, nil), otlpwire.ErrMalformed)
 	require.NoError(t, r.Hold(begin, nil, nil))
-	require.Equal(t, RescueFigures{Max: 1 << 20, Share: 1}, r.Figures(begin))
+	require.Equal(t, RescueFigures{Max: 1 << 20, Room: 1 << 20, Share: 1}, r.Figures(begin))
 }
 
 func TestTheWindowEnds(t *testing.T) {
@@ -73,7 +74,7 @@ func TestTheWindowEnds(t *testing.T) {
 	require.Equal(t, []string{"a:2"}, found(t, r, 7))
 	r.Adapt(begin.Add(time.Hour), 1)
 	f := r.Figures(begin.Add(time.Hour))
-	require.Equal(t, RescueFigures{Max: 1 << 20, Share: 1}, f, "nothing is left behind")
+	require.Equal(t, RescueFigures{Max: 1 << 20, Room: 1 << 20, Share: 1}, f, "nothing is left behind")
 	require.Empty(t, r.last)
 }
 
@@ -85,8 +86,8 @@ func TestMemoryIsGivenBackWhereItIsShort(t *testing.T) {
 	held := r.Figures(begin).Bytes
 	r.Adapt(begin, 0.25)
 	f := r.Figures(begin)
-	require.EqualValues(t, 1000, f.Max)
-	require.LessOrEqual(t, f.Bytes, int64(1000))
+	require.EqualValues(t, 1000, f.Room)
+	require.LessOrEqual(t, f.Memory, int64(1000))
 	require.Greater(t, held, f.Bytes)
 	require.Less(t, f.Share, 1.0)
 	require.Empty(t, found(t, r, 0))
@@ -120,7 +121,7 @@ func TestTheShareFollowsWhatFits(t *testing.T) {
 	t.Logf("share %.3f, %.1f s, %d bytes", f.Share, f.Seconds, f.Bytes)
 	require.InDelta(t, 0.09, f.Share, 0.03)
 	require.Greater(t, f.Seconds, 7.0)
-	require.LessOrEqual(t, f.Bytes, int64(1<<20))
+	require.LessOrEqual(t, f.Memory, int64(1<<20))
 	require.Positive(t, f.Evicted)
 
 	require.True(t, r.Wants(threshold-1, threshold), "nearest to the threshold")
@@ -132,16 +133,50 @@ func TestTheShareFollowsWhatFits(t *testing.T) {
 	require.InDelta(t, 1, r.Share(), 0, "it grows back")
 }
 
-// TestRescueModel compares with a list.
+// circle is a file in memory.
+type circle struct {
+	data []byte
+	err  error
+}
+
+func (c *circle) ReadAt(p []byte, at int64) (int, error) { return copy(p, c.data[at:]), c.err }
+
+func (c *circle) WriteAt(p []byte, at int64) (int, error) {
+	if need := int(at) + len(p); need > len(c.data) {
+		c.data = append(c.data, make([]byte, need-len(c.data))...)
+	}
+	return copy(c.data[at:], p), c.err
+}
+
+func TestAFileThatFails(t *testing.T) {
+	file := new(circle)
+	r := NewRescue(RescueConfig{MaxBytes: 1 << 20, Window: time.Minute, File: file})
+	require.NoError(t, r.Hold(begin, encode("a", "1"), []uint64{7}))
+	require.Equal(t, []string{"a:1"}, found(t, r, 7))
+	file.err = errors.New("no space left")
+	_, _, err := r.Find(nil, 7)
+	require.ErrorIs(t, err, file.err)
+	require.ErrorIs(t, r.Hold(begin, encode("a", "2"), []uint64{8}), file.err)
+	require.ErrorContains(t, r.Hold(begin, encode("a", string(make([]byte, 2<<20))), []uint64{8}), "more than all of the rescue")
+	file.err = nil
+	require.Equal(t, []string{"a:1"}, found(t, r, 7))
+	require.Empty(t, found(t, r, 8))
+}
+
+// TestRescueModel compares with a list, in memory and with a file.
 func TestRescueModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		var file File
+		if rapid.Bool().Draw(t, "file") {
+			file = new(circle)
+		}
 		type item struct {
 			blob  int
 			chain uint64
 			text  string
 		}
 		maxBytes := rapid.Int64Range(200, 3000).Draw(t, "max bytes")
-		r := NewRescue(RescueConfig{MaxBytes: maxBytes, Window: 10 * time.Second})
+		r := NewRescue(RescueConfig{MaxBytes: maxBytes, Window: 10 * time.Second, File: file})
 		var model []item
 		ages := map[int]time.Time{}
 		now, blob, spans := begin, 0, 0
@@ -172,12 +207,18 @@ func TestRescueModel(t *testing.T) {
 				model = slices.DeleteFunc(model, func(i item) bool { return now.Sub(ages[i.blob]) > 10*time.Second })
 			},
 			"": func(t *rapid.T) {
-				bytes := int64(0)
-				for _, b := range r.blobs {
-					bytes += b.size()
+				bytes, memory := int64(0), int64(len(r.last))*chainBytes
+				for i, b := range r.blobs {
+					bytes += b.size
+					memory += b.memory()
+					for _, other := range r.blobs[:i] {
+						require.True(t, file == nil || b.at+b.size <= other.at || other.at+other.size <= b.at, "one lies over another")
+					}
 				}
-				require.Equal(t, bytes+int64(len(r.last))*chainBytes, r.bytes)
+				require.Equal(t, bytes, r.bytes)
+				require.Equal(t, memory, r.memory)
 				require.LessOrEqual(t, r.bytes, maxBytes)
+				require.LessOrEqual(t, r.memory, r.room)
 				for chain := range uint64(7) {
 					want := []string{}
 					for _, i := range model {

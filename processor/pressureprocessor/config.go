@@ -54,8 +54,11 @@ type LevelsConfig struct {
 
 // RescueConfig bounds what is held of what was sampled out.
 type RescueConfig struct {
-	MaxBytes bytesize.ByteSize `mapstructure:"max_bytes"` // 0: nothing is held
-	Window   time.Duration     `mapstructure:"window"`
+	// Directory is where a file for it is made, of at most MaxBytes; "" means
+	// that it is held in memory.
+	Directory string            `mapstructure:"directory"`
+	MaxBytes  bytesize.ByteSize `mapstructure:"max_bytes"` // 0: nothing is held
+	Window    time.Duration     `mapstructure:"window"`
 }
 
 // BreakerConfig says when the breaker opens, and for how long.
@@ -75,7 +78,7 @@ func createDefaultConfig() component.Config {
 		Key:       []string{"service.name", "span.name"},
 		MinRatio:  0.01,
 		MaxChains: 100_000,
-		Rescue:    RescueConfig{MaxBytes: 32 * bytesize.MiB, Window: 10 * time.Second},
+		Rescue:    RescueConfig{MaxBytes: 32 * bytesize.MiB, Window: 5 * time.Second},
 		Breaker:   BreakerConfig{ConsecutiveFailures: 5, OpenFor: 30 * time.Second, Timeout: 10 * time.Second},
 	}
 }

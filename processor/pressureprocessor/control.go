@@ -119,6 +119,9 @@ func (c *controller) step(now time.Time, state pressure.State) {
 		c.free = now
 	case now.Sub(c.free) > linger:
 		c.now.Store(nil)
+		if c.held != nil {
+			_ = c.held.Truncate(0) // gives the disk's space back; it is only a courtesy
+		}
 		return
 	}
 	mode := sample.Adaptive

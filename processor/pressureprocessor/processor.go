@@ -3,6 +3,7 @@ package pressureprocessor
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type pressureProcessor struct {
 	// Set by Start.
 	host    component.Host
 	monitor *pressure.Monitor
+	held    *os.File // of the rescue, nil where it is in memory
 	undo    []func()
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -85,6 +87,9 @@ func (p *pressureProcessor) Start(_ context.Context, host component.Host) error 
 			shared.RegisterStatus(p.settings.ID, p.status),
 			shared.RegisterSampling(p.settings.ID, p))
 	}
+	if err := p.openRescue(); err != nil {
+		return err
+	}
 	release, err := p.monitor.Configure(p.settings.ID.String(), p.cfg.settings())
 	if err != nil {
 		return fmt.Errorf("hub: %w", err)
@@ -108,7 +113,35 @@ func (p *pressureProcessor) Shutdown(context.Context) error {
 	}
 	p.undo = nil
 	p.counts.metrics.Shutdown()
+	return p.closeRescue()
+}
+
+// openRescue makes the file of the rescue. Its contents are worth nothing to
+// another process, so its name goes at once where the system allows that.
+func (p *pressureProcessor) openRescue() error {
+	c := p.cfg.Rescue
+	if c.Directory == "" || c.MaxBytes == 0 {
+		return nil
+	}
+	err := os.MkdirAll(c.Directory, 0o755)
+	if err == nil {
+		p.held, err = os.CreateTemp(c.Directory, "rescue-*")
+	}
+	if err != nil {
+		return fmt.Errorf("rescue::directory: cannot make a file in %q: %w", c.Directory, err)
+	}
+	_ = os.Remove(p.held.Name())
 	return nil
+}
+
+func (p *pressureProcessor) closeRescue() error {
+	if p.held == nil {
+		return nil
+	}
+	err := p.held.Close()
+	_ = os.Remove(p.held.Name()) // where it could not go while it was open
+	p.held = nil
+	return err
 }
 
 // ConsumeTraces implements consumer.Traces. Its error is the next consumer's,
@@ -155,6 +188,10 @@ func (p *pressureProcessor) conditionFailed(when string, err error) {
 	p.seldom.Warn("A keep condition cannot be evaluated on a span, and counts as not met", zap.String("condition", when), zap.Error(err))
 }
 
+func (p *pressureProcessor) rescueFailed(err error) {
+	p.seldom.Warn("What was sampled out cannot be held, or not be read back: failures are kept without what led to them", zap.Error(err))
+}
+
 // SetRatio implements hub.Sampling.
 func (p *pressureProcessor) SetRatio(ratio *float64) error {
 	if ratio != nil && !(*ratio > 0 && *ratio <= 1) {
@@ -169,7 +206,11 @@ var _ hub.Sampling = (*pressureProcessor)(nil)
 func (p *pressureProcessor) newShedding() *shedding {
 	s := &shedding{sampler: sample.New(sample.Config{MinRatio: p.cfg.MinRatio, MaxChains: p.cfg.MaxChains, MaxKeys: maxKeys})}
 	if p.cfg.Rescue.MaxBytes > 0 {
-		s.rescue = sample.NewRescue(sample.RescueConfig{MaxBytes: int64(p.cfg.Rescue.MaxBytes), Window: p.cfg.Rescue.Window})
+		cfg := sample.RescueConfig{MaxBytes: int64(p.cfg.Rescue.MaxBytes), Window: p.cfg.Rescue.Window}
+		if p.held != nil {
+			cfg.File = p.held
+		}
+		s.rescue = sample.NewRescue(cfg)
 	}
 	return s
 }

@@ -61,9 +61,7 @@ func (p *pressureProcessor) shed(ctx context.Context, s *shedding, td ptrace.Tra
 		func(i int) string { return labelOf(p.cfg.Key, b.at[i].resource, b.at[i].span) },
 		b.verdicts)
 	b.take(td, s.rescue)
-	if err := p.bring(td, s.rescue, b); err != nil {
-		return err
-	}
+	p.bring(td, s.rescue, b)
 	if td.ResourceSpans().Len() > 0 {
 		if err := p.forward(ctx, td); err != nil {
 			b.reset()
@@ -191,10 +189,11 @@ func (b *batch) keep(at int, span ptrace.Span) {
 	}
 }
 
-// bring adds to td what is held of the chains that are kept surely.
-func (p *pressureProcessor) bring(td ptrace.Traces, rescue *sample.Rescue, b *batch) error {
+// bring adds to td what is held of the chains that are kept surely. What cannot
+// be read is not rescued; that must not hold up what is here.
+func (p *pressureProcessor) bring(td ptrace.Traces, rescue *sample.Rescue, b *batch) {
 	if rescue == nil {
-		return nil
+		return
 	}
 	slices.Sort(b.sure)
 	b.sure = slices.Compact(b.sure)
@@ -203,16 +202,18 @@ func (p *pressureProcessor) bring(td ptrace.Traces, rescue *sample.Rescue, b *ba
 		var spans int
 		var err error
 		if data, spans, err = rescue.Find(data, chain); err != nil {
-			return err
+			p.rescueFailed(err)
 		}
 		b.tally.rescued += int64(spans)
 	}
 	if len(data) == 0 {
-		return nil
+		return
 	}
 	held, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
 	if err != nil {
-		return err
+		b.tally.rescued = 0
+		p.rescueFailed(err)
+		return
 	}
 	for _, resource := range held.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
@@ -223,7 +224,6 @@ func (p *pressureProcessor) bring(td ptrace.Traces, rescue *sample.Rescue, b *ba
 		}
 	}
 	held.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
-	return nil
 }
 
 // settle records a batch that has been taken.
@@ -243,6 +243,7 @@ func (p *pressureProcessor) settle(ctx context.Context, s *shedding, b *batch) {
 		err = s.rescue.Hold(time.Now(), data, b.held)
 	}
 	if err != nil {
+		p.rescueFailed(err)
 		p.counts.unheld(len(b.held))
 	}
 }

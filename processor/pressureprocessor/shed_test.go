@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"pgregory.net/rapid"
 
 	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/hub/hubtest"
 )
 
 func TestKeptSpansSayHowManyTheyStandFor(t *testing.T) {
@@ -86,6 +90,41 @@ func TestWhatLedToAFailureIsRescued(t *testing.T) {
 	k.consume(t, one("later", 0.1))
 	require.Equal(t, []string{"later"}, k.next.names(), "the chain is kept from now on, and nothing is rescued twice")
 	require.Equal(t, spansStatus{Kept: 1, Sure: 3, Rescued: 1, SampledOut: map[string]int64{"fixed": 2}}, k.spansStatus())
+}
+
+// The same with a file, which leaves nothing behind.
+func TestRescueFromAFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	p := newTestProcessor(t, func(c *Config) { c.Rescue.Directory = dir }, new(sink))
+	require.NoError(t, p.openRescue())
+	k := &kit{p, p.next.(*sink)}
+	s := k.newShedding()
+	s.sampler.Fix(0.5)
+	k.now.Store(s)
+	k.consume(t, one("cause", 0.1), one("other chain", 0.2))
+	k.consume(t, one("failure", 0.1, failed))
+	require.Equal(t, []string{"cause", "failure"}, k.next.names())
+	require.Positive(t, s.rescue.Figures(time.Now()).Bytes)
+
+	require.NoError(t, k.held.Close())
+	k.consume(t, one("out", 0.3))
+	require.EqualValues(t, 1, k.counts.lostHold.Load(), "counted, and nobody else is told")
+	k.consume(t, one("failure 2", 0.2, failed))
+	require.Equal(t, []string{"failure 2"}, k.next.names(), "what is here goes on")
+	require.Error(t, k.closeRescue())
+	require.NoError(t, k.closeRescue())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestAFolderThatCannotBeMade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	p := newTestProcessor(t, func(c *Config) { c.Rescue.Directory = file }, new(sink))
+	err := p.Start(context.Background(), hubtest.NewHost(hubtest.NewHub(nil)))
+	require.ErrorContains(t, err, fmt.Sprintf("rescue::directory: cannot make a file in %q", file))
+	require.NoError(t, p.Shutdown(context.Background()))
 }
 
 func TestHighPriorityIsKept(t *testing.T) {
