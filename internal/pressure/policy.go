@@ -196,7 +196,7 @@ func reason(l Level, t Thresholds, gauges []Gauge) string {
 // tenth a second. At any level the ring may grow only into spare of the memory
 // that is free: it fills faster than the garbage collector tells.
 const (
-	spare            = 0.5
+	spare            = 0.3
 	leastAdmission   = 1.0 / 16
 	refuseAdmission  = 0.5
 	admissionPause   = time.Second

@@ -175,8 +175,8 @@ func TestAdmissionEndsWhereMemoryDoes(t *testing.T) {
 	}
 	ring := Reading{Kind: Ring, Held: 20, Limit: 100}
 	require.InDelta(t, 1, admission(Refuse, ring), 0, "without a limit of memory")
-	require.InDelta(t, 1, admission(Refuse, ring, Reading{Kind: Memory, Held: 200, Limit: 400}), 0)
-	require.InDelta(t, 0.45, admission(Refuse, ring, Reading{Kind: Memory, Held: 350, Limit: 400}), 1e-9)
+	require.InDelta(t, 1, admission(Refuse, ring, Reading{Kind: Memory, Held: 100, Limit: 400}), 0)
+	require.InDelta(t, 0.35, admission(Refuse, ring, Reading{Kind: Memory, Held: 350, Limit: 400}), 1e-9)
 	require.InDelta(t, 0.2, admission(Refuse, ring, Reading{Kind: Memory, Held: 500, Limit: 400}), 1e-9, "what it holds it may keep")
 	require.InDelta(t, 1.0/16, admission(Refuse, Reading{Kind: Ring, Limit: 100}, Reading{Kind: Memory, Held: 500, Limit: 400}), 1e-9)
 	require.InDelta(t, 1, admission(Off, ring, Reading{Kind: Memory, Held: 500, Limit: 400}), 0)

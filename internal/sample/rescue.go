@@ -281,8 +281,10 @@ func (r *Rescue) Adapt(now time.Time, part float64) {
 		// As much less as the window was missed by, but not all at once: what
 		// is held now was chosen by the share before.
 		share *= max(0.5, float64(r.age)/float64(r.cfg.Window))
+	case r.memory < r.room/2 && r.bytes < r.cfg.MaxBytes/2:
+		share *= 1.3
 	case r.memory < r.room*3/4 && r.bytes < r.cfg.MaxBytes*3/4:
-		share *= 1.1
+		share *= 1.05
 	}
 	r.age = r.cfg.Window
 	r.setShare(min(1, max(share, leastShare)))

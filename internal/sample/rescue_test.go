@@ -119,7 +119,8 @@ func TestTheShareFollowsWhatFits(t *testing.T) {
 	}
 	f := r.Figures(now)
 	t.Logf("share %.3f, %.1f s, %d bytes", f.Share, f.Seconds, f.Bytes)
-	require.InDelta(t, 0.09, f.Share, 0.03)
+	require.Greater(t, f.Share, 0.03) // 0.1 would fill it
+	require.Less(t, f.Share, 0.13)
 	require.Greater(t, f.Seconds, 7.0)
 	require.LessOrEqual(t, f.Memory, int64(1<<20))
 	require.Positive(t, f.Evicted)

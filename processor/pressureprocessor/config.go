@@ -78,7 +78,7 @@ func createDefaultConfig() component.Config {
 		Key:       []string{"service.name", "span.name"},
 		MinRatio:  0.01,
 		MaxChains: 100_000,
-		Rescue:    RescueConfig{MaxBytes: 32 * bytesize.MiB, Window: 5 * time.Second},
+		Rescue:    RescueConfig{MaxBytes: 32 * bytesize.MiB, Window: 3 * time.Second},
 		Breaker:   BreakerConfig{ConsecutiveFailures: 5, OpenFor: 30 * time.Second, Timeout: 10 * time.Second},
 	}
 }

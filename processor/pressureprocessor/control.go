@@ -40,8 +40,8 @@ type controller struct {
 	room     float64 // the part of the rescue's room that it may use
 }
 
-// leastRoom keeps the rescue able to grow again.
-const leastRoom = 1.0 / 16
+// leastRoom is what the rescue keeps of its room in any case.
+const leastRoom = 1.0 / 4
 
 // spare makes the rescue's room follow the memory: what is short is not for
 // what was sampled out. Otherwise the rescue could be the pressure that keeps
@@ -52,10 +52,10 @@ func (c *controller) spare(state pressure.State, seconds float64) float64 {
 			continue
 		}
 		switch t := c.cfg.Levels; {
-		case g.Value >= t.Moderate:
+		case g.Value >= t.High:
 			c.room *= math.Exp2(-seconds)
-		case g.Value < t.Moderate-t.Hysteresis:
-			c.room += seconds / 10
+		case g.Value < t.Moderate:
+			c.room += seconds / 5
 		}
 	}
 	c.room = min(max(c.room, leastRoom), 1)

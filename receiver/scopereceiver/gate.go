@@ -56,7 +56,7 @@ type gate struct {
 
 // receiving is which part of the ring's memory may be taken, in front of each
 // kind of server, by what has not come as far as the ring.
-const receiving = 1.0 / 4
+const receiving = 1.0 / 6
 
 // newGate stands before a ring of so many bytes.
 func newGate(full func(client uint64, bytes, ahead int64) bool, refused func(), senders *senders, ahead *atomic.Int64, ring int64) *gate {

@@ -22,10 +22,10 @@ import (
 )
 
 // testGate returns a gate whose requests had 1000 bytes lately, with room for
-// three of them in a ring for twelve, and its count of refusals.
+// three of them in a ring for eighteen, and its count of refusals.
 func testGate() (g *gate, refused *int) {
 	refused = new(int)
-	g = newGate(func(uint64, int64, int64) bool { return false }, func() { *refused++ }, newSenders(), new(atomic.Int64), 4*3*1000)
+	g = newGate(func(uint64, int64, int64) bool { return false }, func() { *refused++ }, newSenders(), new(atomic.Int64), 6*3*1000)
 	g.size.Store(1000)
 	return g, refused
 }
@@ -67,7 +67,7 @@ func TestTheGateBoundsWhatIsBeingReceived(t *testing.T) {
 	require.NoError(t, err, "one that says how large it is")
 	arrived(context.WithValue(t.Context(), placeKey{}, p), 7, 2300)
 	require.EqualValues(t, 800, g.expected(100), "it came to more than others of its length")
-	require.EqualValues(t, 12_000, g.expected(10_000), "all of the ring")
+	require.EqualValues(t, 18_000, g.expected(10_000), "all of the ring")
 	require.EqualValues(t, 20_000, g.expected(20_000), "and more")
 	arrived(t.Context(), 7, 1) // of a request that came through no gate
 	places[1].leave()

@@ -1,6 +1,11 @@
 package block
 
-import "github.com/otelscope/otelscope/internal/vfs"
+import (
+	"runtime"
+	"time"
+
+	"github.com/otelscope/otelscope/internal/vfs"
+)
 
 const (
 	// yieldRows is after how many rows the writer lets other goroutines run: a
@@ -38,4 +43,19 @@ func (g *gently) Write(p []byte) (written int, err error) {
 		p = p[n:]
 	}
 	return written, nil
+}
+
+// turns lets others run, but never for longer at a stretch than the writer has
+// worked since: on a machine that is full each turn takes long, and a block that
+// is not written in time is memory that is not free.
+type turns struct{ next time.Time }
+
+func (t *turns) yield() {
+	begun := time.Now()
+	if begun.Before(t.next) {
+		return
+	}
+	runtime.Gosched()
+	back := time.Now()
+	t.next = back.Add(back.Sub(begun))
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 
 	"github.com/otelscope/otelscope/internal/store/block/table"
 	"github.com/otelscope/otelscope/internal/vfs"
@@ -58,9 +57,10 @@ func (w *Writer) fill(b *pending, rows []Row) (Meta, error) {
 	w.table.Reset(&gently{file: b.parquet})
 	w.ids.reset(&gently{file: b.ids})
 	w.shred.reset()
+	var t turns
 	for n, i := range w.sort(rows) {
 		if n%yieldRows == 0 {
-			runtime.Gosched()
+			t.yield()
 		}
 		if err := w.shred.add(rows[i&rowMask]); err != nil {
 			return Meta{}, fmt.Errorf("row %d: %w", i&rowMask, err)
