@@ -117,7 +117,11 @@ func (e *Engine) settle(batch []Observation, i int, now tick, out *Result) {
 	c.settled = true
 	o := &batch[i]
 	cause, correlation, ok := e.causeOf(batch, out, i)
-	if !ok || !c.fresh && e.grouped(o, now) {
+	if !ok {
+		e.adopt(o, c, now, out)
+		return
+	}
+	if !c.fresh && e.grouped(o, now) {
 		return
 	}
 	if j, ok := out.roots[cause.TraceID]; ok {
@@ -143,6 +147,39 @@ func (e *Engine) settle(batch []Observation, i int, now tick, out *Result) {
 		t.aux, t.start = from.randomness, from.began
 		t.flags |= flagInherited
 	}
+}
+
+// adopt lets a trace without a cause of its own, whose effect has come before
+// it, have the randomness of that: the effect's spans have passed, so this is how
+// the two can still be kept or dropped together.
+func (e *Engine) adopt(o *Observation, c *carried, now tick, out *Result) {
+	effect, ok := out.effects[o.Span.TraceID]
+	if !ok || !c.fresh || e.firstSeen(effect, now) == e.firstSeen(o.Span.TraceID, now) {
+		return // an effect that has not passed yet inherits from this one
+	}
+	from, ok := e.bequeath(effect, now)
+	if !ok {
+		return
+	}
+	s, n := e.lockTrace(traceHash(o.Span.TraceID), now)
+	defer s.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	if t := s.ring.at(n); t.flags&flagSampled == 0 {
+		t.aux, t.start = from.randomness, from.began
+		t.flags |= flagInherited
+	}
+}
+
+// firstSeen returns the batch that a trace was first seen in.
+func (e *Engine) firstSeen(id pcommon.TraceID, now tick) (batch pcommon.SpanID) {
+	s, n := e.lockTrace(traceHash(id), now)
+	defer s.mu.Unlock()
+	if n == 0 {
+		return batch
+	}
+	return s.ring.at(n).ref.SpanID
 }
 
 // causeOf returns the span that the trace of span i inherits from: of the sure
@@ -184,19 +221,25 @@ func (e *Engine) grouped(o *Observation, now tick) bool {
 	return n == 0 || s.ring.at(n).correlation != 0
 }
 
-// index notes where in the batch traces begin that may inherit, and which of
-// their first spans have their cause later in the batch.
+// index notes where in the batch traces begin that may inherit, which of their
+// first spans have their cause later in the batch, and in which trace an effect
+// is that came before its cause.
 func (r *Result) index(batch []Observation) {
 	if r.roots == nil {
 		r.roots, r.late = map[pcommon.TraceID]int{}, map[causal.SpanRef]int{}
+		r.effects = map[pcommon.TraceID]pcommon.TraceID{}
 	}
 	clear(r.roots)
 	clear(r.late)
+	clear(r.effects)
 	for i := range batch {
 		c := &r.spans[i]
 		for _, f := range r.found[c.first:][:c.count] {
 			if !f.OtherIsCause && f.Confidence == 1 {
 				r.late[f.Other] = i
+				if _, ok := r.effects[batch[i].Span.TraceID]; !ok {
+					r.effects[batch[i].Span.TraceID] = f.Other.TraceID
+				}
 			}
 		}
 	}

@@ -185,6 +185,8 @@ type Result struct {
 	// Scratch of inherit: see index.
 	roots map[pcommon.TraceID]int
 	late  map[causal.SpanRef]int
+	// effects are, by trace, the trace of an effect that came before its cause.
+	effects map[pcommon.TraceID]pcommon.TraceID
 }
 
 type carried struct {
