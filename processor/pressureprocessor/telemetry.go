@@ -113,7 +113,7 @@ func (p *pressureProcessor) observe() error {
 			return nil
 		}),
 		m.RegisterScopePressureRescueBytesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(p.samplingStatus(0).Rescue.Bytes)
+			o.Observe(p.samplingStatus(0).Rescue.Memory)
 			return nil
 		}),
 		m.RegisterScopePressureRescueShareCallback(func(_ context.Context, o metric.Float64Observer) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/assemble"
 	"github.com/otelscope/otelscope/internal/deadletter"
+	"github.com/otelscope/otelscope/internal/permanent"
 	"github.com/otelscope/otelscope/internal/ring"
 )
 
@@ -203,7 +204,7 @@ func cut(text string) string {
 // final reports whether trying again is pointless.
 func final(err error) bool {
 	var p *panicError
-	return errors.As(err, &p) || permanent(err)
+	return errors.As(err, &p) || permanent.Is(err)
 }
 
 // try assembles pieces and hands the spans on. With an error nothing has

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"reflect"
 	"time"
 
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/otelscope/otelscope/internal/permanent"
 	"github.com/otelscope/otelscope/internal/ring"
 	"github.com/otelscope/otelscope/internal/store"
 )
@@ -24,34 +23,6 @@ var (
 	errLetters  = errors.New("dead letters cannot be written")
 )
 
-// permanentType is the wrapper that consumererror.NewPermanent makes.
-var permanentType = reflect.TypeOf(consumererror.NewPermanent(errors.New("")))
-
-// permanent reports whether trying again is pointless. An error that joins
-// several (a fan-out to several exporters) is permanent only if all of them
-// are; consumererror.IsPermanent is satisfied with one.
-func permanent(err error) bool {
-	for err != nil {
-		if reflect.TypeOf(err) == permanentType {
-			return true
-		}
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			return allPermanent(joined.Unwrap())
-		}
-		err = errors.Unwrap(err)
-	}
-	return false
-}
-
-func allPermanent(errs []error) bool {
-	for _, err := range errs {
-		if !permanent(err) {
-			return false
-		}
-	}
-	return len(errs) > 0
-}
-
 // refusal is what a client is told: send it again, or never.
 type refusal struct {
 	code   codes.Code // ResourceExhausted and Unavailable: again; InvalidArgument: never
@@ -62,7 +33,7 @@ type refusal struct {
 // refuse turns an error of the ring or of the pipeline into a refusal.
 func refuse(err error) refusal {
 	var tooLarge *ring.TooLargeError
-	if errors.As(err, &tooLarge) || permanent(err) {
+	if errors.As(err, &tooLarge) || permanent.Is(err) {
 		return refusal{code: codes.InvalidArgument, reason: err.Error()}
 	}
 	r := refusal{code: codes.Unavailable, reason: err.Error(), after: retryAfter(err)}

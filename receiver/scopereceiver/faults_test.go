@@ -298,34 +298,6 @@ func TestEverythingRefusedForGood(t *testing.T) {
 	require.Less(t, r.pipeline.calls, 3*maxCulprits)
 }
 
-func TestPermanent(t *testing.T) {
-	transient := errors.New("t")
-	p := consumererror.NewPermanent(transient)
-	for _, c := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false},
-		{transient, false},
-		{p, true},
-		{fmt.Errorf("wrapped: %w", p), true},
-		{errors.Join(p, p), true},
-		{errors.Join(p, transient), false},
-		{fmt.Errorf("%w, %w", transient, p), false},
-		{fmt.Errorf("outer: %w", errors.Join(p, fmt.Errorf("inner: %w", errors.Join(p, p)))), true},
-		{consumererror.NewPermanent(errors.Join(p, transient)), true},
-		{consumererror.NewDownstream(p), true},
-		{emptyJoin{}, false},
-	} {
-		require.Equal(t, c.want, permanent(c.err), "%v", c.err)
-	}
-}
-
-type emptyJoin struct{}
-
-func (emptyJoin) Error() string   { return "" }
-func (emptyJoin) Unwrap() []error { return nil }
-
 func TestCut(t *testing.T) {
 	require.Equal(t, "short", cut("short"))
 	require.Equal(t, strings.Repeat("x", 199)+"…", cut(strings.Repeat("x", 199)+"äöü"), "never in the middle of a character")

@@ -47,6 +47,8 @@ type collector struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *syncBuffer
+	args   []string    // beside --config
+	up     func() bool // says that it runs; nil: native events and the API are served
 
 	grpc, http, events, api string // host:port
 }
@@ -103,6 +105,12 @@ func newCollector(t *testing.T, dir string, edit func(string) string) *collector
 	return c
 }
 
+// configure writes another configuration instead.
+func (c *collector) configure(config string) {
+	c.t.Helper()
+	require.NoError(c.t, os.WriteFile(c.config, []byte(config), 0o600))
+}
+
 // startCollector is newCollector in a new folder, started.
 func startCollector(t *testing.T) *collector {
 	t.Helper()
@@ -113,7 +121,11 @@ func startCollector(t *testing.T) *collector {
 
 func (c *collector) start() {
 	c.t.Helper()
-	c.cmd = exec.Command(binary(c.t), "--config", c.config)
+	c.cmd = exec.Command(binary(c.t), append([]string{"--config", c.config}, c.args...)...)
+	up := c.up
+	if up == nil {
+		up = func() bool { return c.listens(c.events) && c.healthy() }
+	}
 	c.cmd.Env = append(os.Environ(), "SCOPE_DATA="+c.dir)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	require.NoError(c.t, c.cmd.Start())
@@ -127,7 +139,7 @@ func (c *collector) start() {
 			c.t.Fatalf("the collector ended at start:\n%s", c.log)
 		default:
 		}
-		return c.listens(c.events) && c.healthy()
+		return up()
 	}, patience, 20*time.Millisecond, "the collector does not come up")
 }
 
