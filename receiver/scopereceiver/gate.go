@@ -203,6 +203,7 @@ func (g *gate) GetHTTPHandler(context.Context) (extensionmiddleware.WrapHTTPHand
 			if err != nil {
 				g.refused()
 				refuse(err).writeOTLP(w, r)
+				linger(w, r)
 				return
 			}
 			defer p.leave()
@@ -228,6 +229,7 @@ func (r refusal) writeOTLP(w http.ResponseWriter, req *http.Request) {
 		code = http.StatusTooManyRequests
 	}
 	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(r.after.Seconds()))))
 	w.WriteHeader(code)
 	_, _ = w.Write(body) // the client is gone: nobody to tell

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -147,11 +148,18 @@ func testConfig(t *testing.T) *Config {
 	return cfg
 }
 
+// freeAddress is not among the ports that the system gives to connections, one
+// of which could have taken it by the time that it is listened on.
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("localhost:", 20000+rand.IntN(12000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // start runs a receiver of cfg on a host with extensions until the test ends.

@@ -71,9 +71,11 @@ func (s *eventsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(&problem{status: http.StatusUnsupportedMediaType, Error: err.Error()}).write(w)
 		return
 	}
+	declared := r
 	r, place, err := s.gate.through(r)
 	if err != nil {
 		s.refusal(err).write(w)
+		linger(w, declared)
 		return
 	}
 	defer place.leave()
@@ -82,6 +84,8 @@ func (s *eventsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p != nil {
 		s.obsreport.EndTracesOp(ctx, formatNames[format], count, errors.New(p.Error))
 		p.write(w)
+		place.leave()
+		linger(w, r)
 		return
 	}
 	s.obsreport.EndTracesOp(ctx, formatNames[format], count, nil)
@@ -231,10 +235,36 @@ func (p *problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.status, p)
 }
 
+// What the HTTP server reads of a body that its handler has not, before it
+// closes the connection, and how long a client has to see the answer then.
+const (
+	readAnyway = 256 << 10
+	lingerTime = 500 * time.Millisecond
+)
+
+// linger lets a client that is still sending a large body read the answer that
+// it has: the connection is closed when the handler returns, and what the client
+// sends into a closed connection takes the answer away from it.
+func linger(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength >= 0 && r.ContentLength <= readAnyway || http.NewResponseController(w).Flush() != nil {
+		return
+	}
+	select {
+	case <-r.Context().Done():
+	case <-time.After(lingerTime):
+	}
+}
+
 func writeJSON(w http.ResponseWriter, status int, answer any) {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		status = http.StatusInternalServerError
+	}
+	body = append(body, '\n')
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer) // the client is gone: nobody to tell
+	_, _ = w.Write(body) // the client is gone: nobody to tell
 }
 
 // writeHTTPProblem answers what confighttp refuses by itself: encodings,

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -70,12 +71,19 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
+// freeAddress is not among the ports that the system gives to connections, one
+// of which could have taken it by the time that it is listened on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+	for range 100 {
+		address := fmt.Sprint("localhost:", 20000+rand.IntN(12000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // newCollector writes the root configuration with free ports and this data
