@@ -38,6 +38,8 @@ func (d *door) full(client uint64, bytes, ahead int64) bool {
 	room := d.fair.Load()
 	if _, hog := (*d.beyond.Load())[client]; hog {
 		room = d.plain.Load()
+	} else if client != 0 {
+		ahead = 0 // what others have sent takes none of the room that is kept for it
 	}
 	return room != unlimited && bytes+ahead > room
 }

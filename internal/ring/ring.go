@@ -123,9 +123,9 @@ func (r *Ring[W]) await(ctx context.Context, w *blockedPush[W]) (*Completion, er
 }
 
 // Full reports whether Push would answer ErrFull to any request of at least so
-// many bytes by this client, once what is on its way to the ring already, ahead
-// bytes, has come; so that a server need not read it. Client 0 is one that is
-// not known yet. Full takes no lock, so that many who are refused do not hold up
+// many bytes by this client, so that a server need not read it. What is on its
+// way to the ring already, ahead bytes, counts for clients beyond their share
+// and for 0, one that is not known yet. Full takes no lock, so that many who are refused do not hold up
 // the workers; who is beyond its share it knows as of doorPause ago.
 func (r *Ring[W]) Full(client uint64, bytes, ahead int64) bool {
 	return r.door.full(client, bytes, ahead)

@@ -76,7 +76,7 @@ const (
 	// clients must not take all places for ever.
 	receiveTime = 10 * time.Second
 	// enterTime is for how long a request waits for a place where it can.
-	enterTime = 100 * time.Millisecond
+	enterTime = 500 * time.Millisecond
 )
 
 // place is what a request that is being received holds.
