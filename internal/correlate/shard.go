@@ -103,7 +103,9 @@ func (s *shard) unlink(n number) {
 }
 
 // tidy lets go of what is too old, and of the oldest while the engine is over
-// its bounds.
+// its bounds and the shard holds its share or more. Were it enough that the engine
+// is over, a shard that is looked into more often than it grows would be emptied
+// for the others, and what it holds forgotten in no time.
 func (s *shard) tidy(now tick) {
 	if s.ring.len() == 0 || int32(now-s.now) > 0 {
 		s.now = now
@@ -111,7 +113,8 @@ func (s *shard) tidy(now tick) {
 	e := s.engine
 	for s.ring.len() > 0 {
 		oldest := s.ring.at(s.ring.first)
-		over := e.entries.Load() > int64(e.config.MaxEntries) || e.bytes() > e.config.MaxBytes
+		all := e.entries.Load()
+		over := (all > int64(e.config.MaxEntries) || e.bytes() > e.config.MaxBytes) && int64(s.ring.len())*shards >= all
 		if !over && s.now.since(oldest.arrived) <= e.config.Window.Nanoseconds() {
 			return
 		}
