@@ -57,7 +57,9 @@ func (l *lane) send(t *template, due time.Time) (outcome, error) {
 		l.refused.Add(1)
 	default:
 		l.unknown.Add(1)
-		// The transport may still hold the body.
+	}
+	if o != acked {
+		// The transport may still hold the body: who refuses need not have read it.
 		t.body = append([]byte(nil), t.body...)
 	}
 	return o, err
