@@ -233,7 +233,7 @@ func TestEstimates(t *testing.T) {
 	k := newKit(Config{MinRatio: 0.01, MaxChains: 1 << 19})
 	const keys = 4
 	var truth, estimate, variance [keys]float64
-	for round := range 200 {
+	for range 200 {
 		type living struct {
 			chain  uint64
 			key    uint64
@@ -283,7 +283,6 @@ func TestEstimates(t *testing.T) {
 			}
 			chains = next
 		}
-		_ = round
 	}
 	for key := range keys {
 		error := math.Abs(estimate[key]-truth[key]) / math.Sqrt(variance[key])
