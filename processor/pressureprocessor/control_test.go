@@ -222,3 +222,21 @@ func TestOneProcessorForEachHub(t *testing.T) {
 	require.ErrorContains(t, p.Start(context.Background(), hubtest.NewHost(h)), `hub: the level of pressure is set by "pressure/other" already`)
 	require.NoError(t, p.Shutdown(context.Background()))
 }
+
+// What the rescue may use follows the memory, within its bounds.
+func TestTheRescueSparesMemory(t *testing.T) {
+	p := newTestProcessor(t, nil, new(sink))
+	c := &controller{pressureProcessor: p, room: 1}
+	at := func(value float64) float64 {
+		return c.spare(pressure.State{Readings: []pressure.Gauge{{Kind: pressure.Ring, Value: 1}, {Kind: pressure.Memory, Value: value}}}, 1)
+	}
+	require.InDelta(t, 1, at(0.7), 0)
+	require.InDelta(t, 0.5, at(0.8), 1e-9, "half of it in a second")
+	require.InDelta(t, 0.5, at(0.7), 1e-9, "neither")
+	require.InDelta(t, 0.7, at(0.5), 1e-9, "a fifth back in a second")
+	for range 5 {
+		at(1)
+	}
+	require.InDelta(t, leastRoom, at(1), 1e-9)
+	require.InDelta(t, leastRoom, c.spare(pressure.State{}, 1), 1e-9, "nothing is known of the memory")
+}
