@@ -40,6 +40,8 @@ type Config struct {
 	FS      vfs.FS           // default vfs.OS
 	Now     func() time.Time // default time.Now
 	Observe func(Event)      // default: nobody looks
+	// Follower is told of what is stored; nil: nobody is.
+	Follower Follower
 }
 
 // Retention bounds what is kept; the zero value keeps everything.

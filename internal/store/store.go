@@ -65,6 +65,30 @@ type Store interface {
 	// (limit > 0), not always the earliest; more says that there are others.
 	Correlation(ctx context.Context, id string, limit int) (spans []Span, more bool, err error)
 
+	// Causing returns the spans that name one of refs in a link whose
+	// scope.link.role is effect: what caused it, as far as the cause tells. As
+	// for Referring in all else.
+	Causing(ctx context.Context, refs []causal.SpanRef, limit int) (spans []Span, more bool, err error)
+
+	// Select yields the spans that a selection asks for, each identity once,
+	// by when they began, the latest first; of equal times in the order of
+	// trace id, span id and kind. Spans without trace or span id come too. It
+	// ends after the first error it yields. Ending the loop early is cheap:
+	// what would have come later was not read, but for little.
+	Select(ctx context.Context, sel Selection) iter.Seq2[Span, error]
+
+	// Estimate returns about how many spans Select would have to look at, at
+	// most, without reading any: for choosing between ways to an answer.
+	Estimate(ctx context.Context, sel Selection) (spans int64, err error)
+
+	// Fields returns the attributes that spans have, of spans that began
+	// within Start <= t < End (0: no bound) and perhaps others.
+	Fields(ctx context.Context, start, end uint64) ([]Field, error)
+
+	// Values returns the values that a field has in such spans, at most limit
+	// (limit > 0).
+	Values(ctx context.Context, field Field, start, end uint64, limit int) (Values, error)
+
 	// Scan yields stored spans, each identity once per part of the store it
 	// lies in (blocks are merged by compaction, not by scans), newest part
 	// first. It ends after the first error it yields. The store may drop or

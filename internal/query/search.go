@@ -1,0 +1,154 @@
+package query
+
+import (
+	"context"
+	"errors"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/traceql"
+)
+
+// SearchOptions bounds a search.
+type SearchOptions struct {
+	Range  Range // when the spans began that the query's filters match; spans in between may have begun at any time
+	Filter       // of the edges that causal operators go along
+	// Limit is how many spansets are returned at most; > 0.
+	Limit int
+	// MaxSpans is how many spans of a spanset are returned at most; > 0.
+	MaxSpans int
+	// MaxBytes bounds the stored OTLP that is held at once, for the answer and
+	// on the way to it; > 0.
+	MaxBytes int
+	// MaxVisited bounds how many spans causal operators visit; > 0.
+	MaxVisited int
+	// Cursor continues where an answer with the same query, range and filter
+	// ended; "" begins with the latest.
+	Cursor string
+	// Explain fills Answer.Plan.
+	Explain bool
+}
+
+// Answer is what a search found.
+type Answer struct {
+	Spansets  []Spanset // by their latest span, the latest first
+	Truncated bool      // there may be more than the limit let in
+	Cursor    string    // continues the search; "" where nothing is left
+	Plan      *Plan     // nil unless asked for
+}
+
+// Spanset are spans that match together: spans of one trace, or for causal
+// operators those right-hand spans that spans of one trace led to.
+type Spanset struct {
+	Spans   []store.Span // by when they began
+	Matched int          // how many there are, those beyond MaxSpans included
+	By      []GroupValue // what by() split off
+	Figures []Figure     // aggregates that the pipeline compared
+	// Path is what lies between left and right of the causal operator, both
+	// included, in causal order; only for select(path).
+	Path Graph
+	// Fields are those of select(), as they are written.
+	Fields []traceql.FieldExpr
+}
+
+// GroupValue is a field and the value that a spanset has in common; Value is
+// nil, string, int64, float64, bool, time.Duration, traceql.StatusValue or
+// traceql.KindValue.
+type GroupValue struct {
+	Field traceql.FieldExpr
+	Value any
+}
+
+// Figure is an aggregate and its value over a spanset.
+type Figure struct {
+	Aggregate traceql.Aggregate
+	Value     float64 // durations in nanoseconds
+}
+
+// Plan says how a query was answered.
+type Plan struct {
+	Steps   []Step        `json:"steps"`
+	Reading store.Reading `json:"reading"`
+	Traces  int           `json:"traces"`  // that were read whole
+	Visited int           `json:"visited"` // spans that causal operators went over
+}
+
+// Step is a part of a plan, in words and figures.
+type Step struct {
+	Operator string `json:"operator"` // select, trace, causes, effects, filter, ...
+	Detail   string `json:"detail"`
+	Estimate int64  `json:"estimate"` // spans to look at, as was thought before
+	Spans    int64  `json:"spans"`    // that came out of it
+}
+
+// UnsupportedError says what a query asks for that cannot be done here.
+type UnsupportedError struct{ Problem string }
+
+func (e *UnsupportedError) Error() string { return e.Problem }
+
+// BoundError says which bound ended a query.
+type BoundError struct{ Problem string }
+
+func (e *BoundError) Error() string { return e.Problem }
+
+// CursorError says that a cursor is not one that this query gave.
+type CursorError struct{ Problem string }
+
+func (e *CursorError) Error() string { return e.Problem }
+
+// SearchSource is what a search asks of a store.
+type SearchSource interface {
+	Source
+	Causing(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
+	Selector
+}
+
+// Search answers a query. Errors: *UnsupportedError, *BoundError, *SizeError,
+// *CursorError, the source's, and ctx's.
+func Search(ctx context.Context, src SearchSource, q *traceql.Query, opts SearchOptions) (Answer, error) {
+	return Answer{}, errors.New("not written yet")
+}
+
+// Record is one span, read for matching. It is valid until its Reader's next
+// Read and while the span's bytes are.
+type Record struct {
+	Span store.Span
+	Ref  causal.SpanRef
+}
+
+// Reader reads spans, one after the other; it remembers what origins say.
+type Reader struct{}
+
+// Read reads a span.
+func (r *Reader) Read(span store.Span) (*Record, error) { return nil, errors.New("not written yet") }
+
+// Matcher says whether single spans match a query. It may be used by many
+// goroutines at once.
+type Matcher struct{}
+
+// NewMatcher returns a matcher of what can be said of a span alone: a filter,
+// or filters joined with ||. Anything else is an *UnsupportedError.
+func NewMatcher(q *traceql.Query) (*Matcher, error) { return nil, errors.New("not written yet") }
+
+// Matches reports whether the span matches.
+func (m *Matcher) Matches(r *Record) bool { return false }
+
+// ValueOf returns a field of a span, nil where it has none; of several values
+// the first. For the types see GroupValue. Fields of the trace as a whole
+// (rootName and such) are nil.
+func (r *Record) ValueOf(field traceql.FieldExpr) any { return nil }
+
+// Summary says of a whole trace what lists of traces show.
+type Summary struct {
+	Root     store.Span // the earliest span without a stored parent
+	Start    uint64     // nanoseconds since the epoch
+	End      uint64
+	Spans    int
+	Services map[string]ServiceSummary // by service.name
+}
+
+// ServiceSummary counts a trace's spans of one service.
+type ServiceSummary struct{ Spans, Errors int }
+
+// Summarize reads all spans of a trace.
+func Summarize(spans []store.Span) (Summary, error) { return Summary{}, errors.New("not written yet") }
