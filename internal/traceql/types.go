@@ -21,7 +21,7 @@ const (
 
 func (t valueType) String() string {
 	return [...]string{
-		"an attribute", "a string", "a number", "a duration", "true or false",
+		"an attribute", "a string", "a number", "a duration", "a boolean",
 		"a status (unset, ok, error)", "a kind (unspecified, internal, server, client, producer, consumer)", "nil",
 	}[t]
 }
@@ -98,14 +98,14 @@ func compare(left operand, op CompareOp, column int, right operand) FieldExpr {
 	case r == typeAny && (l == typeStatus || l == typeKind):
 		fail(left.column, "%s, which an attribute never is", is(left.expr))
 	case l != typeAny && r != typeAny && l != r && !(l.numeric() && r.numeric()):
-		fail(right.column, "%s and cannot be compared: %s", is(right.expr), is(left.expr))
+		fail(right.column, "%s and %s: they cannot be compared", is(left.expr), is(right.expr))
 	}
 	if op != Equal && op != NotEqual && !(l.ordered() && r.ordered()) {
 		of := left
 		if l.ordered() {
 			of = right
 		}
-		fail(column, "%s does not apply, as %s: expected = or !=", op, is(of.expr))
+		fail(column, "expected = or !=, found %s: %s", op, is(of.expr))
 	}
 	return &Comparison{Op: op, Left: left.expr, Right: right.expr, Column: column}
 }
