@@ -36,7 +36,7 @@ func (p *parser) compared() operand {
 	right := p.unary()
 	p.noArithmetic()
 	p.comparable(right, t)
-	left.expr = compare(left, op, t.column, right)
+	left.expr = p.compare(left, op, t.column, right)
 	if next := p.tok(); next.kind == tokenSymbol {
 		if _, again := compareOpOf[next.text]; again {
 			unsupported(next.column, "a comparison of a comparison")

@@ -80,9 +80,10 @@ func unsupported(column int, what string) {
 //
 // As in TraceQL, && and || bind alike and to the left, in both places.
 type parser struct {
-	tokens  []token
-	pos     int
-	nesting int
+	tokens       []token
+	pos          int
+	nesting      int
+	instructions int // of all regular expressions
 }
 
 // tok returns the next token.

@@ -107,19 +107,21 @@ func TestBounds(t *testing.T) {
 	parse(t, "{"+nested("(", ".a", ")", 64)+"}")
 	parse(t, nested("(", "{"+nested("!", ".a", "", 32)+"}", ")", 32))
 	parse(t, "{ .a =~ `"+strings.Repeat("a", 1024)+"` }")
-	parse(t, "{ .a =~ `a{999}b{997}` }")
+	parse(t, "{ .a =~ `a{999}b{999}` }")
+	parse(t, "{ "+strings.Repeat("name =~ `a{999}b{999}` || ", 5)+".a }")
 	parse(t, "{ .a"+strings.Repeat(" && .a || .b", 600)+" }")
 
 	cases := map[string]struct{ text, want string }{
-		"text":            {filler(8193), "column 1: the query has 8193 bytes, more than 8192"},
-		"spansets":        {nested("(", "{}", ")", 65), "column 65: nested more than 64 deep"},
-		"fields":          {"{" + nested("(", ".a", ")", 65) + "}", "column 66: nested more than 64 deep"},
-		"negations":       {"{" + nested("!", ".a", "", 65) + "}", "column 66: nested more than 64 deep"},
-		"both":            {nested("(", "{"+nested("!", ".a", "", 33)+"}", ")", 32), "column 66: nested more than 64 deep"},
-		"regexp's text":   {"{ .a =~ `" + strings.Repeat("a", 1025) + "` }", "column 9: the regular expression has 1025 bytes, more than 1024"},
-		"regexp's size":   {"{ .a =~ `a{999}b{1000}` }", "column 9: the regular expression compiles to 2001 instructions, more than 2000"},
-		"regexp's repeat": {"{ .a =~ `a{1001}` }", "column 9: the regular expression cannot be read: invalid repeat count: {1001}"},
-		"shown text":      {"{ " + strings.Repeat("x", 100) + " }", "column 3: no field \"" + strings.Repeat("x", 60) + "...\": an attribute is written ." + strings.Repeat("x", 60) + "..., span." + strings.Repeat("x", 60) + "... or resource." + strings.Repeat("x", 60) + "..., and text in quotes"},
+		"text":              {filler(8193), "column 1: the query has 8193 bytes, more than 8192"},
+		"spansets":          {nested("(", "{}", ")", 65), "column 65: nested more than 64 deep"},
+		"fields":            {"{" + nested("(", ".a", ")", 65) + "}", "column 66: nested more than 64 deep"},
+		"negations":         {"{" + nested("!", ".a", "", 65) + "}", "column 66: nested more than 64 deep"},
+		"both":              {nested("(", "{"+nested("!", ".a", "", 33)+"}", ")", 32), "column 66: nested more than 64 deep"},
+		"regexp's text":     {"{ .a =~ `" + strings.Repeat("a", 1025) + "` }", "column 9: the regular expression has 1025 bytes, more than 1024"},
+		"regexp's size":     {"{ .a =~ `a{999}b{1000}` }", "column 9: the regular expression compiles to 2001 instructions, more than 2000"},
+		"all regexps' size": {"{ " + strings.Repeat("name =~ `a{999}b{999}` || ", 5) + "name =~ `` }", "column 141: the regular expressions up to here compile to 10003 instructions, more than 10000"},
+		"regexp's repeat":   {"{ .a =~ `a{1001}` }", "column 9: the regular expression cannot be read: invalid repeat count: {1001}"},
+		"shown text":        {"{ " + strings.Repeat("x", 100) + " }", "column 3: no field \"" + strings.Repeat("x", 60) + "...\": an attribute is written ." + strings.Repeat("x", 60) + "..., span." + strings.Repeat("x", 60) + "... or resource." + strings.Repeat("x", 60) + "..., and text in quotes"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
