@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/otelscope/otelscope/internal/loadgen"
@@ -61,17 +62,17 @@ var questions = []question{
 		r, span := k.request()
 		return search(fmt.Sprintf(`{ span.user.id = %q }`, r.user(span)))
 	}},
-	{Name: "search: failures of one operation", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
-		return search(`{ resource.service.name = "payments-service" && name = "payments.get" && status = error }`)
+	{Name: "search: failures of one operation", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(k *known) string {
+		return search(failed(k.failure(false)))
 	}},
-	{Name: "search: 404s of one route", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
-		return search(`{ span.http.response.status_code = 404 && span.http.route =~ "/orders.*" && kind = server }`)
+	{Name: "search: 404s of one route", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(k *known) string {
+		return search(fmt.Sprintf(`{ span.http.response.status_code >= 400 && span.http.route =~ "%s.*" && kind = server }`, strings.TrimSuffix(k.one(k.content.notFound), "/{id}")))
 	}},
 	{Name: "search: slow spans", times: 0.2, goal: 100, least: 0, count: countList("spansets"), path: func(*known) string {
 		return search(`{ resource.service.name = "payments" && duration > 1s }`)
 	}},
-	{Name: "search: a failure below a root", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
-		return search(`{ kind = server && resource.service.name = "orders-service" } >> { status = error && resource.service.name = "stock-service" }`)
+	{Name: "search: a failure below a root", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(k *known) string {
+		return search(below(k.failure(true)))
 	}},
 	{Name: "search: what a failing payment led to", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
 		return search(`{ resource.service.name = "payments" && status = error } ->> { resource.service.name = "orders" }`)
@@ -93,11 +94,21 @@ var questions = []question{
 		now := time.Now()
 		return fmt.Sprintf("/tempo/api/search?limit=20&start=%d&end=%d&q=%s", now.Add(-hour).Unix(), now.Add(time.Minute).Unix(), url.QueryEscape(fmt.Sprintf(`{ .user.id = %q }`, r.user(span))))
 	}},
-	{Name: "Jaeger: search", times: 0.1, goal: 100, least: 1, count: countList("data"), path: func(*known) string {
-		now := time.Now()
-		return fmt.Sprintf("/jaeger/api/traces?limit=20&service=payments-service&operation=payments.get&start=%d&end=%d&tags=%s",
+	{Name: "Jaeger: search", times: 0.1, goal: 100, least: 1, count: countList("data"), path: func(k *known) string {
+		f, now := k.failure(false), time.Now()
+		return fmt.Sprintf("/jaeger/api/traces?limit=20&service=%s&operation=%s&start=%d&end=%d&tags=%s", f.service, f.name,
 			now.Add(-hour).UnixMicro(), now.Add(time.Minute).UnixMicro(), url.QueryEscape(`{"error":"true"}`))
 	}},
+}
+
+// failed is a query for one kind of failure.
+func failed(f failure) string {
+	return fmt.Sprintf(`{ resource.service.name = %q && name = %q && status = error }`, f.service, f.name)
+}
+
+// below is a query for failures below the root that they occur below.
+func below(f failure) string {
+	return fmt.Sprintf(`{ kind = server && resource.service.name = %q } >> { status = error && resource.service.name = %q }`, f.root, f.service)
 }
 
 func fixed(path string) func(*known) string { return func(*known) string { return path } }

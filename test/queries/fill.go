@@ -30,6 +30,7 @@ const (
 
 // known is what can be asked for afterwards.
 type known struct {
+	content  content
 	mu       sync.Mutex
 	requests []request // some of those that were acknowledged
 	seen     int
@@ -39,6 +40,11 @@ type known struct {
 	groups   []string
 	workers  []process // payment workers: they live long
 	rand     *rand.Rand
+}
+
+func newKnown(seed uint64) (*known, error) {
+	c, err := contentOf(templates(seed, requestSize))
+	return &known{content: c, rand: rand.New(rand.NewPCG(seed, 2))}, err
 }
 
 type process struct{ service, node, id string }
@@ -65,6 +71,13 @@ func (k *known) request() (r request, span int) {
 	defer k.mu.Unlock()
 	r = k.requests[k.rand.IntN(len(k.requests))]
 	return r, k.rand.IntN(r.template.Items)
+}
+
+// failure returns a kind of failure that occurs; below a SERVER root if nested.
+func (k *known) failure(nested bool) failure {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.content.failure(k.rand, nested)
 }
 
 func (k *known) one(of []string) string {
@@ -133,7 +146,10 @@ func (o options) workers(n, size int, first uint64, to loadgen.Sender, sent func
 // among them all the while.
 func (o options) fill(ctx context.Context, s *server, r *results) (*known, error) {
 	fmt.Printf("storing %d spans …\n", o.spans)
-	k := &known{rand: rand.New(rand.NewPCG(o.seed, 2))}
+	k, err := newKnown(o.seed)
+	if err != nil {
+		return nil, err
+	}
 	g, err := loadgen.NewGRPC(s.at.GRPC, connections)
 	if err != nil {
 		return nil, err

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/otelscope/otelscope/internal/loadgen"
@@ -29,7 +29,7 @@ type peerResult struct {
 type peer struct {
 	name    string
 	binary  string
-	prepare func(dir, api, grpc string) (args []string, err error)
+	prepare func(dir, api, grpc, inner string) (args []string, err error)
 	sender  func(api, grpc string) (loadgen.Sender, func() error, error)
 	ready   string
 	asks    []question
@@ -58,7 +58,7 @@ func victoria(binary string) peer {
 	}
 	return peer{
 		name: "VictoriaTraces", binary: binary, ready: "/health",
-		prepare: func(dir, api, _ string) ([]string, error) {
+		prepare: func(dir, api, _, _ string) ([]string, error) {
 			return []string{"-httpListenAddr=" + api, "-storageDataPath=" + filepath.Join(dir, "data"), "-loggerLevel=ERROR"}, nil
 		},
 		sender: func(api, _ string) (loadgen.Sender, func() error, error) {
@@ -78,8 +78,9 @@ func victoria(binary string) peer {
 				}
 				return jaeger("service=" + service + "&tags=" + url.QueryEscape(fmt.Sprintf(`{"user.id":%q}`, r.user(span))))
 			}},
-			{Name: "search: failures of one operation", times: 0.1, least: 1, count: countList("data"), path: func(*known) string {
-				return jaeger("service=payments-service&operation=payments.get&tags=" + url.QueryEscape(`{"error":"true"}`))
+			{Name: "search: failures of one operation", times: 0.1, least: 1, count: countList("data"), path: func(k *known) string {
+				f := k.failure(false)
+				return jaeger("service=" + f.service + "&operation=" + f.name + "&tags=" + url.QueryEscape(`{"error":"true"}`))
 			}},
 		},
 	}
@@ -92,18 +93,16 @@ func tempo(binary string) peer {
 	}
 	return peer{
 		name: "Tempo", binary: binary, ready: "/ready",
-		prepare: func(dir, api, grpc string) ([]string, error) {
-			_, port, err := net.SplitHostPort(api)
-			if err != nil {
-				return nil, err
-			}
+		prepare: func(dir, api, grpc, inner string) ([]string, error) {
+			_, port, _ := strings.Cut(api, ":")
+			_, innerPort, _ := strings.Cut(inner, ":")
 			config := fmt.Sprintf(`stream_over_http_enabled: true
-server: {http_listen_address: 127.0.0.1, http_listen_port: %s, grpc_listen_port: 0, log_level: error}
+server: {http_listen_address: 127.0.0.1, http_listen_port: %s, grpc_listen_address: 127.0.0.1, grpc_listen_port: %s, log_level: error}
 distributor: {receivers: {otlp: {protocols: {grpc: {endpoint: %q}}}}}
 usage_report: {reporting_enabled: false}
 storage: {trace: {backend: local, wal: {path: %q}, local: {path: %q}}}
 overrides: {defaults: {ingestion: {rate_limit_bytes: 1000000000, burst_size_bytes: 1000000000, max_traces_per_user: 0}}}
-`, port, grpc, filepath.Join(dir, "wal"), filepath.Join(dir, "blocks"))
+`, port, innerPort, grpc, filepath.Join(dir, "wal"), filepath.Join(dir, "blocks"))
 			name := filepath.Join(dir, "tempo.yaml")
 			return []string{"-config.file=" + name}, os.WriteFile(name, []byte(config), 0o644)
 		},
@@ -123,11 +122,11 @@ overrides: {defaults: {ingestion: {rate_limit_bytes: 1000000000, burst_size_byte
 				r, span := k.request()
 				return search(fmt.Sprintf(`{ span.user.id = %q }`, r.user(span)))
 			}},
-			{Name: "search: failures of one operation", times: 0.1, least: 1, count: countList("traces"), path: func(*known) string {
-				return search(`{ resource.service.name = "payments-service" && name = "payments.get" && status = error }`)
+			{Name: "search: failures of one operation", times: 0.1, least: 1, count: countList("traces"), path: func(k *known) string {
+				return search(failed(k.failure(false)))
 			}},
-			{Name: "search: a failure below a root", times: 0.1, least: 1, count: countList("traces"), path: func(*known) string {
-				return search(`{ kind = server && resource.service.name = "orders-service" } >> { status = error && resource.service.name = "stock-service" }`)
+			{Name: "search: a failure below a root", times: 0.1, least: 1, count: countList("traces"), path: func(k *known) string {
+				return search(below(k.failure(true)))
 			}},
 		},
 	}
@@ -139,12 +138,12 @@ func (o options) peer(ctx context.Context, p peer) (result peerResult, err error
 		return result, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	ports, err := collector.FreePorts(2)
+	ports, err := collector.FreePorts(3)
 	if err != nil {
 		return result, err
 	}
-	api, grpc := ports[0], ports[1]
-	args, err := p.prepare(dir, api, grpc)
+	api, grpc, inner := ports[0], ports[1], ports[2]
+	args, err := p.prepare(dir, api, grpc, inner)
 	if err != nil {
 		return result, err
 	}
@@ -163,18 +162,21 @@ func (o options) peer(ctx context.Context, p peer) (result peerResult, err error
 		return result, err
 	}
 	defer func() { err = errors.Join(err, closing()) }()
-	k := &known{rand: rand.New(rand.NewPCG(o.seed, 3))}
+	k, err := newKnown(o.seed)
+	if err != nil {
+		return result, err
+	}
 	begin := time.Now()
 	if result.Spans, err = o.send(ctx, sender, k); err != nil {
 		return result, err
 	}
 	result.Name, result.Seconds = p.name, time.Since(begin).Seconds()
-	if err := wait(ctx, 15*time.Second); err != nil { // it may show spans some time after it took them
-		return result, err
-	}
 	client := loadgen.Client(4)
 	client.Timeout = time.Minute
 	defer client.CloseIdleConnections()
+	if err := settled(ctx, client, "http://"+api, p.asks[1], k); err != nil {
+		return result, err
+	}
 	for _, q := range p.asks {
 		a, err := o.ask(ctx, client, "http://"+api, q, k)
 		if err != nil {
@@ -207,13 +209,23 @@ func (o options) send(ctx context.Context, to loadgen.Sender, k *known) (int64, 
 	return meter.Items.Load(), <-ended
 }
 
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// settled waits until what was sent can be searched for: some show it only a
+// while after they took it.
+func settled(ctx context.Context, client *http.Client, base string, q question, k *known) error {
+	const patience = 3 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for in := 0; in < 20; in++ { // some in a row, so that it is not by chance
+		body, status, err := get(ctx, client, base+q.path(k))
+		if err != nil {
+			return fmt.Errorf("%s is not found %s after it was sent: %w", q.Name, patience, err)
+		}
+		if n, err := q.count(body); err != nil || status != http.StatusOK || n < q.least {
+			in = -1
+			time.Sleep(200 * time.Millisecond)
+		}
 	}
+	return nil
 }
 
 func megabytes(dir string) (float64, error) {
