@@ -6,14 +6,7 @@ import (
 	"context"
 	"iter"
 	"slices"
-
-	"github.com/otelscope/otelscope/internal/causal"
 )
-
-// Causing implements Store.
-func (e *engine) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	return e.Referring(ctx, refs, limit)
-}
 
 // Select implements Store.
 func (e *engine) Select(ctx context.Context, sel Selection) iter.Seq2[Span, error] {

@@ -32,6 +32,17 @@ func (b *Block) ReferringRows(ctx context.Context, refs []causal.SpanRef) ([]uin
 	return b.rowsOf(&b.ids.referring.run, prints)
 }
 
+// CausingRows returns the rows that name one of refs in a link with the role
+// effect, rising, and perhaps some that do not. In a block from before there
+// was a run for this they are those that name one of refs at all.
+func (b *Block) CausingRows(ctx context.Context, refs []causal.SpanRef) ([]uint32, error) {
+	if !b.ids.leading.there {
+		return b.ReferringRows(ctx, refs)
+	}
+	prints := b.known(len(refs), func(i int) fingerprint { return leadingFingerprint(refs[i]) })
+	return b.rowsOf(&b.ids.leading.run, prints)
+}
+
 // CorrelationRows returns the rows whose scope.correlation.id is id, rising,
 // and perhaps some whose is not. A block from before there was a run for this
 // is read whole.

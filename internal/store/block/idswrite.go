@@ -40,6 +40,7 @@ const (
 	suffixFirst    = ".first"
 
 	sectionReferring   = "referring"
+	sectionLeading     = "leading"
 	sectionCorrelation = "correlation"
 )
 
@@ -53,7 +54,7 @@ type idsWriter struct {
 	toc    []section
 
 	// Entries, one or more a row, rows rising.
-	trace, span, event, referring, correlation []uint64
+	trace, span, event, referring, leading, correlation []uint64
 
 	rowOrigins []uint32 // a row's origin's place in the section
 	sums       []uint32 // of the granules of the section being written
@@ -67,6 +68,7 @@ type rowKeys struct {
 	events      [2][]byte
 	correlation []byte
 	links       []causal.SpanRef
+	effects     []causal.SpanRef // those of the links that the row is the cause of
 }
 
 // section is a line of the table of contents.
@@ -84,7 +86,7 @@ func (w *idsWriter) reset(out io.Writer) {
 	w.out.Reset(out)
 	w.offset, w.toc = 0, w.toc[:0]
 	w.trace, w.span, w.event, w.rowOrigins = w.trace[:0], w.span[:0], w.event[:0], w.rowOrigins[:0]
-	w.referring, w.correlation = w.referring[:0], w.correlation[:0]
+	w.referring, w.leading, w.correlation = w.referring[:0], w.leading[:0], w.correlation[:0]
 	w.buf = append(w.buf[:0], idsMagic...)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, idsVersion)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, 0)
@@ -136,6 +138,11 @@ func (w *idsWriter) add(span *otlpwire.Span, origin uint32, keys *rowKeys) {
 	for _, ref := range keys.links {
 		w.refer(ref, row)
 	}
+	for _, ref := range keys.effects {
+		if !ref.IsZero() {
+			w.leading = append(w.leading, uint64(leadingFingerprint(ref))|row)
+		}
+	}
 	if len(keys.correlation) > 0 {
 		w.correlation = append(w.correlation, uint64(correlationFingerprint(string(keys.correlation)))|row)
 	}
@@ -160,14 +167,15 @@ func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.run(sectionSpan, w.span)
 	w.run(sectionEvent, w.event)
 	w.run(sectionReferring, w.referring)
+	w.run(sectionLeading, w.leading)
 	w.run(sectionCorrelation, w.correlation)
 	w.rows()
 	w.contents()
 	return w.out.Flush()
 }
 
-func (w *idsWriter) runs() [5][]uint64 {
-	return [5][]uint64{w.trace, w.span, w.event, w.referring, w.correlation}
+func (w *idsWriter) runs() [6][]uint64 {
+	return [6][]uint64{w.trace, w.span, w.event, w.referring, w.leading, w.correlation}
 }
 
 func (w *idsWriter) meta(m Meta) {

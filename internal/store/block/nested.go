@@ -102,7 +102,11 @@ func (s *shredder) appendLinks(dst []byte) ([]byte, error) {
 		if err := s.link.Parse(b); err != nil {
 			return nil, err
 		}
-		s.keys.links = append(s.keys.links, causal.SpanRef{TraceID: s.link.TraceID, SpanID: s.link.SpanID})
+		ref := causal.SpanRef{TraceID: s.link.TraceID, SpanID: s.link.SpanID}
+		s.keys.links = append(s.keys.links, ref)
+		if role, _ := otlpwire.Find(s.link.Attributes, causal.AttrLinkRole); isText(role, causal.LinkRoleEffect) {
+			s.keys.effects = append(s.keys.effects, ref)
+		}
 		dst = append(dst, separator(i)...)
 		dst = append(dst, `{"trace_id":"`...)
 		dst = hex.AppendEncode(dst, s.link.TraceID[:])

@@ -72,7 +72,7 @@ func (s *shredder) add(row Row) error {
 		return err
 	}
 	s.addCore(row, o)
-	s.keys = rowKeys{links: s.keys.links[:0]}
+	s.keys = rowKeys{links: s.keys.links[:0], effects: s.keys.effects[:0]}
 	s.addAttributes()
 	if err := s.addJSON(); err != nil {
 		return err
@@ -236,6 +236,11 @@ func textOf(v otlpwire.Value) ([]byte, bool) {
 		return v[2:], true
 	}
 	return v.Str()
+}
+
+func isText(v otlpwire.Value, text string) bool {
+	got, ok := textOf(v)
+	return ok && string(got) == text
 }
 
 // resourceText returns a resource attribute, nothing if it is not text.

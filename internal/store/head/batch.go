@@ -41,6 +41,7 @@ type Batch struct {
 	rows    []row
 	keys    []key            // rows rising
 	refs    []causal.SpanRef // space for one span's
+	effects []causal.SpanRef // the same
 }
 
 // Payload is what Parse was given.
@@ -100,8 +101,12 @@ func (b *Batch) append(origin, offset uint32, span []byte) error {
 
 // appendLinks adds the keys of a span's links.
 func (b *Batch) appendLinks(number uint32, span []byte) (err error) {
-	if b.refs, err = appendLinks(b.refs[:0], span, new(Info)); err != nil {
+	b.effects = b.effects[:0]
+	if b.refs, err = appendLinks(b.refs[:0], span, new(Info), &b.effects); err != nil {
 		return err
+	}
+	for i := range b.effects {
+		b.keys = append(b.keys, key{refHash(&b.effects[i]), number, keyLeading})
 	}
 	for i := range b.refs {
 		b.keys = append(b.keys, key{refHash(&b.refs[i]), number, keyLink})

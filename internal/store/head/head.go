@@ -24,6 +24,7 @@ type Head struct {
 	byIdentity    table             // -> row
 	byEvent       index
 	byRef         index // of the spans that are named, as parents or in links
+	byLeading     index // of those that are named in links with the role effect
 	byCorrelation index
 	byOddKind     index // of the ids of spans of a kind that OTLP does not know
 
@@ -58,6 +59,7 @@ func New(rows int) *Head {
 		byIdentity:    newTable(rows),
 		byEvent:       newIndex(0),
 		byRef:         newIndex(rows / 2),
+		byLeading:     newIndex(0),
 		byCorrelation: newIndex(0),
 		byOddKind:     newIndex(0),
 	}
@@ -144,7 +146,7 @@ type placed struct {
 
 // lacks reports whether a key of the span does not lead to the row yet.
 func (p *placed) lacks(k *key) bool {
-	if k.kind == keyLink {
+	if k.kind >= keyLink {
 		return p.links
 	}
 	return p.current && !slices.Contains(p.before[:], k.hash)

@@ -74,6 +74,7 @@ func Specs() *rapid.Generator[Spec] {
 			Return:  rapid.SampledFrom(eventIDs).Draw(t, "return"),
 			Group:   rapid.SampledFrom([]string{"", "", "g", "h"}).Draw(t, "group"),
 			Links:   rapid.SliceOfN(rapid.Uint64Range(1, 4), 0, 3).Draw(t, "links"),
+			Effects: rapid.SliceOfN(rapid.Uint64Range(1, 4), 0, 2).Draw(t, "effects"),
 		}
 	})
 }
@@ -216,13 +217,14 @@ func questions(ctx context.Context, s store.Store) []error {
 	_, noneErr := s.Spans(ctx, nil)
 	_, _, referringErr := s.Referring(ctx, refs, 1)
 	_, _, nothingErr := s.Referring(ctx, nil, 1)
+	_, _, causingErr := s.Causing(ctx, refs, 1)
 	_, _, groupErr := s.Correlation(ctx, "g", 1)
 	_, _, emptyErr := s.Correlation(ctx, "", 1)
 	scanErr := errors.New("a scan that yields nothing")
 	for _, err := range s.Scan(ctx, store.ScanOptions{}) {
 		scanErr = err
 	}
-	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, groupErr, emptyErr}
+	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, causingErr, groupErr, emptyErr}
 }
 
 func stats(t *testing.T, h Harness) {

@@ -23,6 +23,7 @@ type Spec struct {
 	Return  string   // scope.return.event.id, "" for none
 	Group   string   // scope.correlation.id, "" for none
 	Links   []uint64 // span ids of links, all into trace 1
+	Effects []uint64 // the same of links that say what the span caused
 }
 
 // TraceID is the trace id that the number n stands for.
@@ -81,9 +82,17 @@ func (s Spec) fill(span ptrace.Span) {
 	}
 	span.Attributes().PutInt("n", int64(s.Span))
 	for _, l := range s.Links {
-		link := span.Links().AppendEmpty()
-		link.SetTraceID(TraceID(1))
-		link.SetSpanID(SpanID(l))
-		link.Attributes().PutStr(causal.AttrLinkType, string(causal.MessageFlow))
+		addLink(span, l)
 	}
+	for _, l := range s.Effects {
+		addLink(span, l).Attributes().PutStr(causal.AttrLinkRole, causal.LinkRoleEffect)
+	}
+}
+
+func addLink(span ptrace.Span, to uint64) ptrace.SpanLink {
+	link := span.Links().AppendEmpty()
+	link.SetTraceID(TraceID(1))
+	link.SetSpanID(SpanID(to))
+	link.Attributes().PutStr(causal.AttrLinkType, string(causal.MessageFlow))
+	return link
 }
