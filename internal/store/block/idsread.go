@@ -29,6 +29,7 @@ type ids struct {
 	trace, span, event     run
 	referring, correlation laterRun
 	leading                laterRun
+	search                 searchIndex
 	rows                   granules
 	origins                section
 }
@@ -66,6 +67,7 @@ func readIDs(file io.ReaderAt, size int64) (*ids, error) {
 		func() error { return f.loadLater(sectionLeading, &f.leading) },
 		func() error { return f.loadLater(sectionCorrelation, &f.correlation) },
 		func() error { return f.loadGranules(sectionRows, 4, &f.rows) },
+		f.loadSearch,
 	}
 	for _, l := range load {
 		if err := l(); err != nil {

@@ -42,6 +42,11 @@ const (
 	sectionReferring   = "referring"
 	sectionLeading     = "leading"
 	sectionCorrelation = "correlation"
+
+	sectionZones      = "zones"
+	sectionAttributes = "attributes"
+	sectionFields     = "fields"
+	sectionValues     = "values"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -55,6 +60,8 @@ type idsWriter struct {
 
 	// Entries, one or more a row, rows rising.
 	trace, span, event, referring, leading, correlation []uint64
+
+	attributes *attributeIndex
 
 	rowOrigins []uint32 // a row's origin's place in the section
 	sums       []uint32 // of the granules of the section being written
@@ -78,7 +85,9 @@ type section struct {
 	sum            uint32
 }
 
-func newIDsWriter() *idsWriter { return &idsWriter{out: bufio.NewWriterSize(nil, 64<<10)} }
+func newIDsWriter() *idsWriter {
+	return &idsWriter{out: bufio.NewWriterSize(nil, 64<<10), attributes: newAttributeIndex()}
+}
 
 // reset begins a file, and in it the section of origins, which grows while
 // rows are added.
@@ -87,6 +96,7 @@ func (w *idsWriter) reset(out io.Writer) {
 	w.offset, w.toc = 0, w.toc[:0]
 	w.trace, w.span, w.event, w.rowOrigins = w.trace[:0], w.span[:0], w.event[:0], w.rowOrigins[:0]
 	w.referring, w.leading, w.correlation = w.referring[:0], w.leading[:0], w.correlation[:0]
+	w.attributes.reset()
 	w.buf = append(w.buf[:0], idsMagic...)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, idsVersion)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, 0)
@@ -122,10 +132,13 @@ func (w *idsWriter) origin(b []byte) (uint32, error) {
 	return uint32(at), nil
 }
 
+// next is the number of the row that is added next.
+func (w *idsWriter) next() uint64 { return uint64(len(w.rowOrigins)) }
+
 // add notes the ids of the next row: those of the span, its origin's place,
 // and its keys.
 func (w *idsWriter) add(span *otlpwire.Span, origin uint32, keys *rowKeys) {
-	row := uint64(len(w.rowOrigins))
+	row := w.next()
 	w.trace = append(w.trace, uint64(traceFingerprint(span.TraceID))|row)
 	w.span = append(w.span, uint64(spanFingerprint(span.TraceID, span.SpanID))|row)
 	w.rowOrigins = append(w.rowOrigins, origin)
@@ -170,6 +183,10 @@ func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.run(sectionLeading, w.leading)
 	w.run(sectionCorrelation, w.correlation)
 	w.rows()
+	x := w.attributes
+	w.scratch = sortEntries(x.entries, w.scratch)
+	x.entries = slices.Compact(x.entries) // what was not recent
+	w.writeAttributes()
 	w.contents()
 	return w.out.Flush()
 }

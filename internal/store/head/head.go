@@ -31,6 +31,8 @@ type Head struct {
 	united       []byte // the newest chunk for united spans, of number unitedNumber
 	unitedNumber uint32
 	sizes        Sizes
+	zones        []Zone
+	census       census
 }
 
 // Sizes are a head's figures.
@@ -96,6 +98,9 @@ func (h *Head) Insert(b *Batch, received int64) (added int) {
 			r.flags |= flagCarried
 		}
 		p := h.place(r)
+		if p.current {
+			h.began(p.number, b.starts[i])
+		}
 		for len(keys) > 0 && keys[0].row == uint32(i) {
 			if p.lacks(&keys[0]) {
 				h.indexOf(keys[0].kind).add(keys[0].hash, p.number)
@@ -200,6 +205,9 @@ func (h *Head) unite(number uint32, fresh *row) placed {
 		base, other = fresh, old
 		info, _ := Peek(h.bytes(old)) // it went through Parse
 		p.current, p.before = true, info.singleHashes()
+		if int(number) < h.census.taken {
+			h.census.replaced = append(h.census.replaced, number)
+		}
 	}
 	if old.flags&^fresh.flags&flagOpen != 0 {
 		h.sizes.OpenCalls--

@@ -34,6 +34,8 @@ var behaviours = []behaviour{
 	{"an edge is found from both its ends", edges},
 	{"a version that lost names nobody", losersNameNobody},
 	{"limits", limits},
+	{"searches", searches},
+	{"a matcher that fails", matcherFails},
 }
 
 func randomRequests(t *testing.T, h Harness) {
@@ -53,6 +55,7 @@ func randomRequests(t *testing.T, h Harness) {
 		}
 		SameSet(t, scan(t, model, store.ScanOptions{}), merge(scan(t, h.Store(), store.ScanOptions{})))
 		require.NoError(t, CheckEdges(t.Context(), h.Store(), scan(t, model, store.ScanOptions{})))
+		require.NoError(t, CheckSearches(t.Context(), model, h.Store()))
 	}
 }
 
@@ -220,11 +223,19 @@ func questions(ctx context.Context, s store.Store) []error {
 	_, _, causingErr := s.Causing(ctx, refs, 1)
 	_, _, groupErr := s.Correlation(ctx, "g", 1)
 	_, _, emptyErr := s.Correlation(ctx, "", 1)
+	_, fieldsErr := s.Fields(ctx, 0, 0)
+	_, valuesErr := s.Values(ctx, store.Field{}, 0, 0, 1)
+	_, estimateErr := s.Estimate(ctx, store.Selection{})
+	selectErr := errors.New("a selection that yields nothing")
+	for _, err := range s.Select(ctx, store.Selection{}) {
+		selectErr = err
+	}
 	scanErr := errors.New("a scan that yields nothing")
 	for _, err := range s.Scan(ctx, store.ScanOptions{}) {
 		scanErr = err
 	}
-	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, causingErr, groupErr, emptyErr}
+	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, causingErr, groupErr, emptyErr,
+		fieldsErr, valuesErr, estimateErr, selectErr}
 }
 
 func stats(t *testing.T, h Harness) {

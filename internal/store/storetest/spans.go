@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"encoding/binary"
+	"maps"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -23,7 +26,13 @@ type Spec struct {
 	Return  string   // scope.return.event.id, "" for none
 	Group   string   // scope.correlation.id, "" for none
 	Links   []uint64 // span ids of links, all into trace 1
+	Lasted  uint64   // nanoseconds; 0: 5
+	Status  ptrace.StatusCode
+	Message string   // the status's
 	Effects []uint64 // the same of links that say what the span caused
+
+	Attributes map[string]any // beside those above
+	Happened   []string       // the events' names; each has an attribute "happened" of that text
 }
 
 // TraceID is the trace id that the number n stands for.
@@ -71,7 +80,9 @@ func (s Spec) fill(span ptrace.Span) {
 	span.SetKind(s.Kind)
 	span.SetName(s.Name)
 	span.SetStartTimestamp(pcommon.Timestamp(s.Start))
-	span.SetEndTimestamp(pcommon.Timestamp(s.Start + 5))
+	span.SetEndTimestamp(pcommon.Timestamp(s.Start + cmp.Or(s.Lasted, 5)))
+	span.Status().SetCode(s.Status)
+	span.Status().SetMessage(s.Message)
 	for _, a := range [][2]string{
 		{causal.AttrEventID, s.Event}, {causal.AttrReturnEventID, s.Return}, {causal.AttrCallState, s.State},
 		{causal.AttrCorrelationID, s.Group},
@@ -81,6 +92,16 @@ func (s Spec) fill(span ptrace.Span) {
 		}
 	}
 	span.Attributes().PutInt("n", int64(s.Span))
+	for _, key := range slices.Sorted(maps.Keys(s.Attributes)) {
+		if err := span.Attributes().PutEmpty(key).FromRaw(s.Attributes[key]); err != nil {
+			panic(err) // the test's mistake
+		}
+	}
+	for _, name := range s.Happened {
+		event := span.Events().AppendEmpty()
+		event.SetName(name)
+		event.Attributes().PutStr("happened", name)
+	}
 	for _, l := range s.Links {
 		addLink(span, l)
 	}
