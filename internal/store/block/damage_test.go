@@ -172,6 +172,7 @@ func readEdges(b *Block, span []byte) error {
 	for _, find := range []func() ([]uint32, error){
 		func() ([]uint32, error) { return b.SpanRows(refs) },
 		func() ([]uint32, error) { return b.ReferringRows(context.Background(), refs) },
+		func() ([]uint32, error) { return b.CausingRows(context.Background(), refs) },
 		func() ([]uint32, error) { return b.CorrelationRows(context.Background(), group) },
 	} {
 		numbers, err := find()
@@ -440,6 +441,7 @@ func FuzzIDs(f *testing.F) {
 		for _, r := range rows {
 			refs, group := edgesOf(r.Span)
 			_, _ = x.referring.find(nil, refFingerprint(refs[0]), &cursor{})
+			_, _ = x.leading.find(nil, leadingFingerprint(refs[0]), &cursor{})
 			_, _ = x.correlation.find(nil, correlationFingerprint(group), &cursor{})
 			_, _ = x.span.find(nil, spanFingerprint(headOf(r.Span).trace, headOf(r.Span).span), &cursor{})
 		}

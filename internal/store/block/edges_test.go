@@ -16,7 +16,7 @@ import (
 )
 
 // linked makes realistic spans of which each is in a group and each but the
-// first has a link to an earlier one.
+// first has a link to an earlier one, some with the role effect.
 func linked(tb testing.TB, n int) []Row {
 	r := rand.New(rand.NewPCG(5, 6))
 	var rows []Row
@@ -29,6 +29,9 @@ func linked(tb testing.TB, n int) []Row {
 			link := span.Links().AppendEmpty()
 			link.SetTraceID(cause.trace)
 			link.SetSpanID(cause.span)
+			if i%3 == 0 {
+				link.Attributes().PutStr(causal.AttrLinkRole, causal.LinkRoleEffect)
+			}
 		}
 		rows = append(rows, rowsOf(tb, td)...)
 	}
@@ -98,12 +101,49 @@ func requireRows(t *testing.T, b *Block, rows []Row, refs []causal.SpanRef) {
 	for i, n := range found {
 		require.Equal(t, rows[n], got[i])
 	}
+	requireCausing(t, b, rows, refs)
 	found, err = b.SpanRows(refs)
 	require.NoError(t, err)
 	require.Equal(t, numbers(rows, func(span []byte) bool {
 		h := headOf(span)
 		return slices.Contains(refs, causal.SpanRef{TraceID: h.trace, SpanID: h.span})
 	}), found)
+}
+
+// effectsOf returns the spans that a span names as what it caused.
+func effectsOf(b []byte) (refs []causal.SpanRef) {
+	var span otlpwire.Span
+	var link otlpwire.Link
+	if span.Parse(b) != nil {
+		return nil
+	}
+	for _, l := range span.Links {
+		if link.Parse(l) != nil {
+			continue
+		}
+		role, _ := otlpwire.Find(link.Attributes, causal.AttrLinkRole)
+		if text, _ := role.Str(); string(text) == causal.LinkRoleEffect {
+			refs = append(refs, causal.SpanRef{TraceID: link.TraceID, SpanID: link.SpanID})
+		}
+	}
+	return refs
+}
+
+// requireCausing asks for what caused refs. A block without a run for it may
+// name more rows.
+func requireCausing(t *testing.T, b *Block, rows []Row, refs []causal.SpanRef) {
+	found, err := b.CausingRows(context.Background(), refs)
+	require.NoError(t, err)
+	want := numbers(rows, func(span []byte) bool {
+		return slices.ContainsFunc(effectsOf(span), func(r causal.SpanRef) bool { return slices.Contains(refs, r) })
+	})
+	if b.ids.leading.there {
+		require.Equal(t, want, found)
+	} else {
+		for _, n := range want {
+			require.Contains(t, found, n)
+		}
+	}
 }
 
 func numbers(rows []Row, is func(span []byte) bool) (found []uint32) {
@@ -127,7 +167,7 @@ func TestEdgesWithoutRuns(t *testing.T) {
 	fsys, _ := write(t, rows)
 	name := IDsName(7)
 	good := contents(t, fsys, name)
-	for _, missing := range [][]string{{sectionReferring}, {sectionCorrelation}, {sectionReferring, sectionCorrelation}} {
+	for _, missing := range [][]string{{sectionReferring}, {sectionCorrelation}, {sectionReferring, sectionCorrelation}, {sectionLeading}, {sectionLeading, sectionReferring}} {
 		overwrite(t, fsys, name, rebuilt(t, good, func(s map[string][]byte) {
 			for _, m := range missing {
 				delete(s, m)
