@@ -40,6 +40,9 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
+	{method: "GET", path: "/api/v1/views", handle: (*api).listViews},
+	{method: "GET", path: "/api/v1/views/{name}", query: []string{"service", "limit", "cursor"}, handle: (*api).view},
+	{method: "GET", path: "/api/v1/processes", query: []string{"service", "node", "limit", "cursor"}, handle: (*api).processes},
 	{method: "GET", path: "/api/v1/status", handle: (*api).status},
 	{method: "GET", path: "/api/v1/health", handle: (*api).health},
 	{method: "GET", path: "/api/v1/dead-letters", query: []string{"limit", "cursor", "payload"}, handle: (*api).listDeadLetters},
@@ -56,6 +59,7 @@ var routes = []route{
 type api struct {
 	cfg      *Config
 	store    store.Store
+	follower *follower
 	registry *registry
 	monitor  *pressure.Monitor
 	version  string

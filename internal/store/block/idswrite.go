@@ -47,6 +47,8 @@ const (
 	sectionAttributes = "attributes"
 	sectionFields     = "fields"
 	sectionValues     = "values"
+
+	sectionSummary = "summary"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -68,6 +70,8 @@ type idsWriter struct {
 	scratch    []uint64
 	filter     bloom.SplitBlockFilter
 	buf        []byte
+
+	summary []byte // of the block being written; nil for none
 }
 
 // rowKeys are what a row is found by beside its ids; empty where it has none.
@@ -187,8 +191,17 @@ func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.scratch = sortEntries(x.entries, w.scratch)
 	x.entries = slices.Compact(x.entries) // what was not recent
 	w.writeAttributes()
+	w.keepSummary()
 	w.contents()
 	return w.out.Flush()
+}
+
+// keepSummary writes the block's summary, if it has one.
+func (w *idsWriter) keepSummary() {
+	if w.summary != nil {
+		w.begin(sectionSummary)
+		w.write(w.summary)
+	}
 }
 
 func (w *idsWriter) runs() [6][]uint64 {

@@ -39,7 +39,7 @@ type Batch struct {
 	payload []byte
 	origins [][]byte
 	rows    []row
-	starts  []uint64         // the rows'
+	starts  []uint64         // of the rows' spans, nanoseconds since the epoch
 	keys    []key            // rows rising
 	refs    []causal.SpanRef // space for one span's
 	effects []causal.SpanRef // the same
