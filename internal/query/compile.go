@@ -1,6 +1,7 @@
 package query
 
 import (
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -35,9 +36,8 @@ type filter struct {
 	loose     predicate
 	where     store.Condition
 	// traces are the only ones where it may match, if oneOf is set.
-	traces   []pcommon.TraceID
-	oneOf    bool
-	estimate *int64
+	traces []pcommon.TraceID
+	oneOf  bool
 }
 
 // join is an operator within traces.
@@ -53,9 +53,9 @@ type caused struct {
 	types       []causal.Type
 	nothing     bool // no type of edge is allowed
 	within      time.Duration
-	direct      bool // one edge only
-	toLeft      side // the way from right to left
-	known       *spanSet
+	direct      bool    // one edge only
+	toLeft      side    // the way from right to left
+	known       spanSet // nil: not computed
 }
 
 // nested is a pipeline in parentheses that is an operand.
@@ -63,7 +63,7 @@ type nested struct {
 	source *traceql.Nested
 	pipe   *pipe
 	causal bool
-	known  *spanSet
+	known  spanSet // nil: not computed
 }
 
 func (f *filter) text() string { return f.source.String() }
@@ -204,4 +204,17 @@ func tracesOf(p predicate) (ids []pcommon.TraceID, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// traceID returns the trace that has the text as its id; none where no id is
+// written so.
+func traceID(text []byte) []pcommon.TraceID {
+	var id pcommon.TraceID
+	if len(text) != 2*len(id) {
+		return nil
+	}
+	if _, err := hex.Decode(id[:], text); err != nil || id.String() != string(text) {
+		return nil
+	}
+	return []pcommon.TraceID{id}
 }

@@ -1,16 +1,22 @@
 package query
 
-
-// traceFacts are what a span's trace as a whole tells.
+// traceFacts are what a span's trace as a whole tells. They are found out when
+// they are asked for.
 type traceFacts struct {
-	start, end            uint64         // the first start, the last end
+	records []*Record // nil: all else is known
+
+	start, end            uint64          // the first start, the last end
 	children              map[[8]byte]int // by parent
 	rootName, rootService value
 }
 
-func factsOf(records []*Record) *traceFacts {
-	f := &traceFacts{children: map[[8]byte]int{}}
-	for i, r := range records {
+// know finds out the facts.
+func (f *traceFacts) know() {
+	if f.records == nil {
+		return
+	}
+	f.children = map[[8]byte]int{}
+	for i, r := range f.records {
 		if i == 0 || r.wire.Start < f.start {
 			f.start = r.wire.Start
 		}
@@ -19,11 +25,11 @@ func factsOf(records []*Record) *traceFacts {
 			f.children[parent]++
 		}
 	}
-	if root := rootOf(records); root != nil {
+	if root := rootOf(f.records); root != nil {
 		f.rootName = value{kind: textValue, text: root.wire.Name}
 		f.rootService = attribute(root.origin.resource, serviceName)
 	}
-	return f
+	f.records = nil
 }
 
 // rootOf returns the earliest span without a parent, else the earliest whose
@@ -49,14 +55,8 @@ func rootOf(records []*Record) *Record {
 }
 
 func earlier(a, b *Record) *Record {
-	if a == nil || compareRecords(b, a) < 0 {
+	if a == nil || b.key().compare(a.key()) < 0 {
 		return b
 	}
 	return a
 }
-
-// compareRecords orders by start, then by ids.
-func compareRecords(a, b *Record) int {
-	return a.key().compare(b.key())
-}
-

@@ -156,6 +156,7 @@ func (r *Record) ofTrace(i traceql.Intrinsic) value {
 	if r.trace == nil {
 		return value{}
 	}
+	r.trace.know()
 	switch i {
 	case traceql.ChildCount:
 		return value{kind: intValue, int: int64(r.trace.children[r.wire.SpanID])}

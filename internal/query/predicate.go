@@ -1,9 +1,7 @@
 package query
 
 import (
-	"fmt"
 	"regexp"
-	"regexp/syntax"
 
 	"github.com/otelscope/otelscope/internal/traceql"
 )
@@ -76,9 +74,9 @@ func compileComparison(c *traceql.Comparison) (predicate, error) {
 	left, right := fieldOf(c.Left), fieldOf(c.Right)
 	switch c.Op {
 	case traceql.RegexMatch, traceql.RegexNoMatch:
-		expr, err := anchored(string(right.literal.text))
+		expr, err := traceql.CompileRegexp(string(right.literal.text))
 		if err != nil {
-			return nil, err
+			return nil, &UnsupportedError{err.Error()}
 		}
 		return matched{left, expr, c.Op == traceql.RegexNoMatch}, nil
 	case traceql.Equal, traceql.NotEqual:
@@ -95,19 +93,6 @@ func compileComparison(c *traceql.Comparison) (predicate, error) {
 }
 
 func (f *field) isNil() bool { return f.place == literalPlace && f.literal.kind == nothing }
-
-// anchored compiles an expression that is matched against whole values.
-func anchored(text string) (*regexp.Regexp, error) {
-	parsed, err := syntax.Parse(text, syntax.Perl) // closes a \Q that is open
-	if err != nil {
-		return nil, &UnsupportedError{fmt.Sprintf("%q is no regular expression: %v", text, err)}
-	}
-	expr, err := regexp.Compile(`\A(?:` + parsed.String() + `)\z`)
-	if err != nil {
-		return nil, &UnsupportedError{fmt.Sprintf("the regular expression %q is too large", text)}
-	}
-	return expr, nil
-}
 
 func (p always) holds(*Record) bool      { return bool(p) }
 func (p isTrue) holds(r *Record) bool    { return r.holdsAny(p.field, value.isTrue) }

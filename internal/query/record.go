@@ -22,6 +22,7 @@ type Record struct {
 	wire   otlpwire.Span
 	origin *origin
 	trace  *traceFacts // nil: nothing is known of the trace
+	place  int         // among the trace's records, where it is one of them
 	// The span's events and links, read when they are asked for.
 	events, links int // of the slices, how many are this span's; unread: not read
 	eventViews    []otlpwire.Event

@@ -65,22 +65,6 @@ type Figure struct {
 	Value     float64 // durations in nanoseconds
 }
 
-// Plan says how a query was answered.
-type Plan struct {
-	Steps   []Step        `json:"steps"`
-	Reading store.Reading `json:"reading"`
-	Traces  int           `json:"traces"`  // that were read whole
-	Visited int           `json:"visited"` // spans that causal operators went over
-}
-
-// Step is a part of a plan, in words and figures.
-type Step struct {
-	Operator string `json:"operator"` // select, trace, causes, effects, filter, ...
-	Detail   string `json:"detail"`
-	Estimate int64  `json:"estimate"` // spans to look at, as was thought before
-	Spans    int64  `json:"spans"`    // that came out of it
-}
-
 // UnsupportedError says what a query asks for that cannot be done here.
 type UnsupportedError struct{ Problem string }
 
@@ -118,15 +102,15 @@ func Search(ctx context.Context, src SearchSource, q *traceql.Query, opts Search
 	s := searcher{ctx: ctx, src: src, opts: &opts}
 	var answer Answer
 	var last spanKey
-	err = s.run(pipe, ordered{after: after, most: opts.Limit + 1}, func(f *found) bool {
+	err = s.run(pipe, &wanted{after: after, most: opts.Limit + 1, yield: func(f *result) error {
 		if len(answer.Spansets) == opts.Limit {
 			answer.Truncated = true
-			return false
+			return nil
 		}
 		last = f.key
 		answer.Spansets = append(answer.Spansets, f.spanset)
-		return true
-	})
+		return nil
+	}})
 	if bound := (*BoundError)(nil); errors.As(err, &bound) && len(answer.Spansets) > 0 {
 		answer.Truncated, err = true, nil // the next page begins with what is too much for this one
 	}
