@@ -37,7 +37,7 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/events/{event_id}", query: []string{"service", "node", "limit"}, handle: (*api).event},
 	{method: "GET", path: "/api/v1/events/{event_id}/chain", query: slices.Concat([]string{"service", "node"}, chainParameters), handle: (*api).eventChain},
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
-	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "format"}, chainParameters), handle: (*api).graph},
+	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "q", "start", "end", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
 	{method: "GET", path: "/api/v1/search", query: []string{"q", "start", "end", "types", "min_confidence", "limit", "spans_per_spanset", "cursor", "explain"}, handle: (*api).search},

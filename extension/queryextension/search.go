@@ -132,7 +132,7 @@ func newSpansetJSON(set *query.Spanset, reader *query.Reader) (spansetJSON, erro
 		answer.By = append(answer.By, fieldJSON{by.Field.String(), plainJSON(by.Value)})
 	}
 	for _, figure := range set.Figures {
-		answer.Figures = append(answer.Figures, figureJSON{aggregateText(figure.Aggregate), doubleJSON(figure.Value)})
+		answer.Figures = append(answer.Figures, figureJSON{figure.Aggregate.String(), doubleJSON(figure.Value)})
 	}
 	spans, err := newSpansJSON(set.Spans)
 	if err != nil {

@@ -17,22 +17,9 @@ func plainJSON(value any) any {
 	case time.Duration:
 		return integerJSON(int64(v))
 	case traceql.StatusValue:
-		return traceql.Literal{Kind: traceql.LiteralStatus, Status: v}.String()
+		return v.String()
 	case traceql.KindValue:
-		return traceql.Literal{Kind: traceql.LiteralSpanKind, SpanKind: v}.String()
+		return v.String()
 	}
 	return value // text, a bool, or nil
-}
-
-// aggregateText is an aggregate as TraceQL writes it.
-func aggregateText(a traceql.Aggregate) string {
-	arg := ""
-	if a.Arg != nil {
-		arg = a.Arg.String()
-	}
-	return aggregateNames[a.Fn] + "(" + arg + ")"
-}
-
-var aggregateNames = map[traceql.AggregateFn]string{
-	traceql.Count: "count", traceql.Avg: "avg", traceql.Min: "min", traceql.Max: "max", traceql.Sum: "sum",
 }
