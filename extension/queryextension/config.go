@@ -33,6 +33,17 @@ type QueryConfig struct {
 	// MaxBytes is the most stored OTLP that one answer may be made of. The
 	// answer takes several times that in memory while it is encoded.
 	MaxBytes bytesize.ByteSize `mapstructure:"max_bytes"`
+	// Tail bounds live subscriptions.
+	Tail TailConfig `mapstructure:"tail"`
+}
+
+// TailConfig bounds live subscriptions.
+type TailConfig struct {
+	// BufferBytes is how much is held of what was committed latest, for those
+	// who resume and for those who read slowly.
+	BufferBytes bytesize.ByteSize `mapstructure:"buffer_bytes"`
+	// MaxSubscriptions is how many there may be at once.
+	MaxSubscriptions int `mapstructure:"max_subscriptions"`
 }
 
 // StorageConfig says where and how spans are kept.
@@ -62,8 +73,12 @@ func createDefaultConfig() component.Config {
 	http := confighttp.NewDefaultServerConfig()
 	http.NetAddr.Endpoint = "localhost:4320"
 	return &Config{
-		HTTP:  http,
-		Query: QueryConfig{Timeout: 20 * time.Second, MaxBytes: 64 * bytesize.MiB},
+		HTTP: http,
+		Query: QueryConfig{
+			Timeout:  20 * time.Second,
+			MaxBytes: 64 * bytesize.MiB,
+			Tail:     TailConfig{BufferBytes: 16 * bytesize.MiB, MaxSubscriptions: 1000},
+		},
 		Storage: StorageConfig{
 			Directory: "./data",
 			Sync:      true,
@@ -92,6 +107,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Query.MaxBytes <= 0 {
 		bad("query::max_bytes", c.Query.MaxBytes, "a size greater than 0, such as 64MiB")
+	}
+	if size := c.Query.Tail.BufferBytes; size < bytesize.MiB || size > bytesize.GiB {
+		bad("query::tail::buffer_bytes", size, "from 1MiB to 1GiB")
+	}
+	if n := c.Query.Tail.MaxSubscriptions; n < 1 {
+		bad("query::tail::max_subscriptions", n, "1 or more")
 	}
 	if c.Storage.Directory == "" {
 		bad("storage::directory", "", "a folder")

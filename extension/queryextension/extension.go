@@ -20,6 +20,7 @@ import (
 	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // drainTime is how long Shutdown waits for requests under way before it closes
@@ -35,6 +36,7 @@ type queryExtension struct {
 	registry registry
 	streams  streams
 	monitor  *pressure.Monitor
+	tail     *tail.Broker
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
@@ -53,7 +55,7 @@ var (
 )
 
 func newExtension(cfg *Config, set extension.Settings, open func(StorageConfig, *zap.Logger) (store.Store, error)) *queryExtension {
-	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now)}
+	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now), tail: newBroker(cfg.Query.Tail)}
 }
 
 // Start opens the store and serves the API.
@@ -79,7 +81,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 // serve makes all that stands on the store. What it leaves behind when it
 // fails, Shutdown takes down.
 func (e *queryExtension) serve(ctx context.Context, host component.Host) (err error) {
-	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State); err != nil {
+	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State, e.tail.Stats); err != nil {
 		return err
 	}
 	server, err := e.cfg.HTTP.ToServer(ctx, host.GetExtensions(), e.settings.TelemetrySettings, e.newAPI().handler(),
@@ -132,6 +134,7 @@ func (e *queryExtension) newAPI() *api {
 		logger:   e.settings.Logger,
 		record:   recordRequest(e.telemetry),
 		streams:  &e.streams,
+		tail:     e.tail,
 		origin:   origin,
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // route is one call of the API.
@@ -39,6 +40,7 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
 	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
+	{method: "GET", path: "/api/v1/tail", query: []string{"q"}, unbounded: true, handle: (*api).follow},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
 	{method: "GET", path: "/api/v1/status", handle: (*api).status},
 	{method: "GET", path: "/api/v1/health", handle: (*api).health},
@@ -65,6 +67,7 @@ type api struct {
 	// record notes an answered request; route is a path of routes or "other".
 	record  func(ctx context.Context, method, route string, status int, took time.Duration)
 	streams *streams
+	tail    *tail.Broker
 	origin  *http.CrossOriginProtection
 }
 
