@@ -112,6 +112,18 @@ func (b *Block) Close() error {
 // Meta describes the block.
 func (b *Block) Meta() Meta { return b.meta }
 
+// Summary returns what WriteSummarized kept with the block, nil for none.
+func (b *Block) Summary() ([]byte, error) {
+	if _, there := b.ids.toc[sectionSummary]; !there {
+		return nil, nil
+	}
+	summary, err := b.ids.load(sectionSummary, 1)
+	if err != nil {
+		return nil, &CorruptError{b.idsName, err}
+	}
+	return summary, nil
+}
+
 // Trace returns the spans of a trace in the order of their start times.
 func (b *Block) Trace(id pcommon.TraceID) ([]Row, error) {
 	return b.find(&b.ids.trace, traceFingerprint(id), func(span []byte) bool {

@@ -41,6 +41,8 @@ const (
 
 	sectionReferring   = "referring"
 	sectionCorrelation = "correlation"
+
+	sectionSummary = "summary"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -60,6 +62,8 @@ type idsWriter struct {
 	scratch    []uint64
 	filter     bloom.SplitBlockFilter
 	buf        []byte
+
+	summary []byte // of the block being written; nil for none
 }
 
 // rowKeys are what a row is found by beside its ids; empty where it has none.
@@ -162,8 +166,17 @@ func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.run(sectionReferring, w.referring)
 	w.run(sectionCorrelation, w.correlation)
 	w.rows()
+	w.keepSummary()
 	w.contents()
 	return w.out.Flush()
+}
+
+// keepSummary writes the block's summary, if it has one.
+func (w *idsWriter) keepSummary() {
+	if w.summary != nil {
+		w.begin(sectionSummary)
+		w.write(w.summary)
+	}
 }
 
 func (w *idsWriter) runs() [5][]uint64 {

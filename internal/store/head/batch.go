@@ -39,6 +39,7 @@ type Batch struct {
 	payload []byte
 	origins [][]byte
 	rows    []row
+	starts  []uint64         // of the rows' spans, nanoseconds since the epoch
 	keys    []key            // rows rising
 	refs    []causal.SpanRef // space for one span's
 }
@@ -55,7 +56,7 @@ func Parse(payload []byte, hint int) (*Batch, error) {
 	if uint64(len(payload)) > math.MaxUint32 {
 		return nil, fmt.Errorf("a batch has %d bytes, at most %d are allowed", len(payload), uint32(math.MaxUint32))
 	}
-	b := &Batch{payload: payload, rows: make([]row, 0, hint), keys: make([]key, 0, hint)}
+	b := &Batch{payload: payload, rows: make([]row, 0, hint), starts: make([]uint64, 0, hint), keys: make([]key, 0, hint)}
 	if err := otlpwire.Walk(payload, b.add); err != nil {
 		return nil, err
 	}
@@ -95,6 +96,7 @@ func (b *Batch) append(origin, offset uint32, span []byte) error {
 		}
 	}
 	b.rows = append(b.rows, r)
+	b.starts = append(b.starts, info.Start)
 	return nil
 }
 
