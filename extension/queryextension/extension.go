@@ -32,7 +32,7 @@ const drainTime = 3 * time.Second
 type queryExtension struct {
 	cfg      *Config
 	settings extension.Settings
-	open     func(StorageConfig, *zap.Logger) (store.Store, error)
+	open     openFunc
 	registry registry
 	streams  streams
 	monitor  *pressure.Monitor
@@ -40,6 +40,8 @@ type queryExtension struct {
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
+	follower  *follower
+	unfollow  func() // ends the follower, after the store
 	telemetry *metadata.TelemetryBuilder
 	server    *http.Server
 	listener  net.Listener
@@ -54,14 +56,19 @@ var (
 	_ extensioncapabilities.PipelineWatcher = (*queryExtension)(nil)
 )
 
-func newExtension(cfg *Config, set extension.Settings, open func(StorageConfig, *zap.Logger) (store.Store, error)) *queryExtension {
+// openFunc opens a store that tells the follower of what it stores.
+type openFunc func(StorageConfig, store.Follower, *zap.Logger) (store.Store, error)
+
+func newExtension(cfg *Config, set extension.Settings, open openFunc) *queryExtension {
 	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now), tail: newBroker(cfg.Query.Tail)}
 }
 
 // Start opens the store and serves the API.
 func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
-	opened, err := e.open(e.cfg.Storage, e.settings.Logger)
+	e.follow()
+	opened, err := e.open(e.cfg.Storage, e.follower, e.settings.Logger)
 	if err != nil {
+		e.unfollow()
 		return fmt.Errorf("storage::directory: cannot open the store in %q: %w", e.cfg.Storage.Directory, err)
 	}
 	e.store = opened
@@ -76,6 +83,18 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 		zap.Int64("recovered_spans", stats.RecoveredSpans),
 		zap.Float64("recovery_seconds", stats.RecoverySecs))
 	return nil
+}
+
+// follow starts the follower, which the store needs from the first moment on.
+func (e *queryExtension) follow() {
+	e.follower = newFollower(e.settings.Logger, tailing{e.tail, e.settings.Logger})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { e.follower.run(ctx) })
+	e.unfollow = func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // serve makes all that stands on the store. What it leaves behind when it
@@ -126,6 +145,7 @@ func (e *queryExtension) newAPI() *api {
 	return &api{
 		cfg:      e.cfg,
 		store:    e.store,
+		follower: e.follower,
 		registry: &e.registry,
 		monitor:  e.monitor,
 		version:  e.settings.BuildInfo.Version,
@@ -139,7 +159,7 @@ func (e *queryExtension) newAPI() *api {
 	}
 }
 
-// Shutdown ends the server, then closes the store.
+// Shutdown ends the server, then closes the store, then ends its follower.
 func (e *queryExtension) Shutdown(ctx context.Context) error {
 	e.streams.close()
 	var errs []error
@@ -158,6 +178,7 @@ func (e *queryExtension) Shutdown(ctx context.Context) error {
 		if err := e.store.Close(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("storage::directory: cannot close the store in %q: %w", e.cfg.Storage.Directory, err))
 		}
+		e.unfollow()
 	}
 	return errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -171,6 +172,17 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 200},
 			{method: "GET", path: "/api/v1/correlations/basket%2F3?limit=0", status: 400, bad: true},
 			{method: "GET", path: "/api/v1/correlations/nothing", status: 404},
+			{method: "GET", path: "/api/v1/views", status: 200},
+			{method: "GET", path: "/api/v1/views?deep=1", status: 400},
+			{method: "GET", path: "/api/v1/views/service_graph", status: 200},
+			{method: "GET", path: "/api/v1/views/operations?service=pay&limit=1", status: 200},
+			{method: "GET", path: "/api/v1/views/errors?cursor=eyJzZXJ2aWNlIjoicGF5In0", status: 200},
+			{method: "GET", path: "/api/v1/views/processes", status: 200},
+			{method: "GET", path: "/api/v1/views/operations?cursor=!", status: 400},
+			{method: "GET", path: "/api/v1/views/operations?limit=0", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/views/everything", status: 404},
+			{method: "GET", path: "/api/v1/processes?service=pay&node=n1&limit=7", status: 200},
+			{method: "GET", path: "/api/v1/processes?cursor=!", status: 400},
 			{method: "GET", path: "/api/v1/status", status: 200},
 			{method: "GET", path: "/api/v1/status?verbose=1", status: 400},
 			{method: "GET", path: "/api/v1/health", status: 200},
@@ -261,6 +273,16 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/edges", status: 500},
 			{method: "GET", path: "/api/v1/dead-letters", status: 500},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 500},
+		},
+	},
+	"behind": {
+		store:  stocked,
+		change: func(cfg *Config) { cfg.Query.Timeout = 20 * time.Millisecond },
+		before: func(c *client) { c.extension.unfollow() },
+		calls: []call{
+			{method: "GET", path: "/api/v1/views", status: 504},
+			{method: "GET", path: "/api/v1/views/operations", status: 504},
+			{method: "GET", path: "/api/v1/processes", status: 504},
 		},
 	},
 	"slow": {

@@ -40,8 +40,11 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
 	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
-	{method: "GET", path: "/api/v1/tail", query: []string{"q"}, unbounded: true, handle: (*api).follow},
+	{method: "GET", path: "/api/v1/tail", query: []string{"q"}, unbounded: true, handle: (*api).tailSpans},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
+	{method: "GET", path: "/api/v1/views", handle: (*api).listViews},
+	{method: "GET", path: "/api/v1/views/{name}", query: []string{"service", "limit", "cursor"}, handle: (*api).view},
+	{method: "GET", path: "/api/v1/processes", query: []string{"service", "node", "limit", "cursor"}, handle: (*api).processes},
 	{method: "GET", path: "/api/v1/status", handle: (*api).status},
 	{method: "GET", path: "/api/v1/health", handle: (*api).health},
 	{method: "GET", path: "/api/v1/dead-letters", query: []string{"limit", "cursor", "payload"}, handle: (*api).listDeadLetters},
@@ -58,6 +61,7 @@ var routes = []route{
 type api struct {
 	cfg      *Config
 	store    store.Store
+	follower *follower
 	registry *registry
 	monitor  *pressure.Monitor
 	version  string

@@ -38,6 +38,18 @@ func newBroker(cfg TailConfig) *tail.Broker {
 	})
 }
 
+// tailing hands on what the follower is told of.
+type tailing struct {
+	broker *tail.Broker
+	logger *zap.Logger
+}
+
+func (t tailing) committed(c *store.Commit, spans []store.Span) {
+	if err := t.broker.Publish(c.Received, spans); err != nil {
+		t.logger.Warn("Tails miss spans that cannot be read", zap.Error(err))
+	}
+}
+
 // encodeSpan returns a span as the API's answers have it.
 func encodeSpan(span store.Span) ([]byte, error) {
 	traces, err := store.Traces([]store.Span{span})
@@ -61,10 +73,10 @@ type lagJSON struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// follow streams each span that matches as it is committed, as Server-Sent
+// tailSpans streams each span that matches as it is committed, as Server-Sent
 // Events, until the reader leaves, takes nothing for as long as a query may
 // last, or the pipelines stop.
-func (a *api) follow(w http.ResponseWriter, req *http.Request) error {
+func (a *api) tailSpans(w http.ResponseWriter, req *http.Request) error {
 	q, err := tailQueryOf(req)
 	if err != nil {
 		return err

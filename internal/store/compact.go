@@ -144,7 +144,11 @@ func (e *engine) merge(run []manifest.Block) (*part, error) {
 	for _, s := range h.Rows(nil, 0, sizes.Spans, false) {
 		rows = append(rows, block.Row{Origin: s.Origin, Span: s.Bytes})
 	}
-	return e.writeBlock(rows, info, e.mergeSummaries(parts))
+	summary, err := e.mergeSummaries(parts)
+	if err != nil {
+		return nil, err
+	}
+	return e.writeBlock(rows, info, summary)
 }
 
 // load inserts a block's rows into a head, some at a time.

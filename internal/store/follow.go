@@ -155,15 +155,17 @@ func (e *engine) summarized(summary []byte, err error) []byte {
 }
 
 // mergeSummaries returns the summary of a merge of blocks.
-func (e *engine) mergeSummaries(parts []*part) []byte {
+func (e *engine) mergeSummaries(parts []*part) (_ []byte, err error) {
 	if e.cfg.Follower == nil {
-		return nil
+		return nil, nil
 	}
 	summaries := make([][]byte, len(parts))
 	for i, p := range parts {
-		summaries[i] = e.summarized(p.block.Summary())
+		if summaries[i], err = p.block.Summary(); err != nil {
+			return nil, err
+		}
 	}
-	return e.summarized(e.cfg.Follower.Merge(summaries))
+	return e.summarized(e.cfg.Follower.Merge(summaries)), nil
 }
 
 // tellBlocks tells the follower which blocks there are. parts more than before
