@@ -17,7 +17,11 @@ func TestConfigFile(t *testing.T) {
 	all.HTTP.NetAddr.Endpoint = "0.0.0.0:14320"
 	all.HTTP.WriteTimeout = time.Minute
 	all.Control = true
-	all.Query = QueryConfig{Timeout: 45 * time.Second, MaxBytes: 16 * bytesize.MiB}
+	all.Query = QueryConfig{
+		Timeout:  45 * time.Second,
+		MaxBytes: 16 * bytesize.MiB,
+		Tail:     TailConfig{BufferBytes: 64 * bytesize.MiB, MaxSubscriptions: 50},
+	}
 	all.Storage = StorageConfig{
 		Directory: "/var/lib/scope",
 		CutBytes:  128 * bytesize.MiB,
@@ -51,6 +55,9 @@ func TestConfigRefused(t *testing.T) {
 			c.Query.Timeout = 30 * time.Second
 		},
 		`query::max_bytes: "0B" is not allowed`:          func(c *Config) { c.Query.MaxBytes = 0 },
+		`query::tail::buffer_bytes: "1023KiB" is not`:    func(c *Config) { c.Query.Tail.BufferBytes = 1023 * bytesize.KiB },
+		`query::tail::buffer_bytes: "2GiB" is not all`:   func(c *Config) { c.Query.Tail.BufferBytes = 2 * bytesize.GiB },
+		`query::tail::max_subscriptions: "0" is not al`:  func(c *Config) { c.Query.Tail.MaxSubscriptions = 0 },
 		`storage::directory: "" is not allowed`:          func(c *Config) { c.Storage.Directory = "" },
 		`storage::cut_bytes: "1023KiB" is not allowed`:   func(c *Config) { c.Storage.CutBytes = 1023 * bytesize.KiB },
 		`storage::cut_bytes: "2GiB" is not allowed`:      func(c *Config) { c.Storage.CutBytes = 2 * bytesize.GiB },

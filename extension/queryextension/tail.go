@@ -85,6 +85,9 @@ func (a *api) tailSpans(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := req.Context().Err(); err != nil { // the pipelines do not run
+		return err
+	}
 	sub, err := a.tail.Subscribe(q, after)
 	if unsupported, ok := errors.AsType[*query.UnsupportedError](err); ok {
 		return newProblem(http.StatusBadRequest, "q", "%s", unsupported.Problem)
@@ -107,16 +110,16 @@ func (a *api) tailSpans(w http.ResponseWriter, req *http.Request) error {
 		return nil
 	}
 	if err := (&tailStream{lines: out, sub: sub}).run(req.Context()); err != nil {
-		a.logger.Error("a tail failed", zap.Error(err))
+		a.logger.Error("A tail failed", zap.Error(err))
 	}
 	return nil
 }
 
-// tailQueryOf returns the query; all spans where none is given.
+// tailQueryOf returns the query.
 func tailQueryOf(req *http.Request) (*traceql.Query, error) {
 	text := req.URL.Query().Get("q")
 	if text == "" {
-		text = "{}"
+		return nil, newProblem(http.StatusBadRequest, "q", "q is required: a TraceQL filter such as { status = error }")
 	}
 	q, err := traceql.Parse(text)
 	if err != nil {
