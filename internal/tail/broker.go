@@ -28,8 +28,12 @@ var ErrFull = errors.New("there are as many subscriptions as there may be")
 // Broker hands commits on to subscriptions. Publish is for one goroutine at a
 // time, all else for any number of them.
 type Broker struct {
-	opts   Options
-	reader query.Reader // of the goroutine that publishes
+	opts Options
+
+	// The goroutine that publishes alone uses these.
+	reader   query.Reader
+	matchers *query.Matchers
+	matched  []*topic // whose matchers those are
 
 	mu      sync.Mutex
 	ring    ring
@@ -97,18 +101,24 @@ func (b *Broker) Publish(received int64, spans []store.Span) error {
 
 // match returns the numbers of the spans that match each topic.
 func (b *Broker) match(c *commit, topics []*topic) (matches [][]uint64, first error) {
+	if !slices.Equal(b.matched, topics) {
+		all := make([]*query.Matcher, len(topics))
+		for i, t := range topics {
+			all[i] = t.matcher
+		}
+		b.matchers, b.matched = query.NewMatchers(all), topics
+	}
 	matches = make([][]uint64, len(topics))
 	for i, span := range c.spans {
 		record, err := b.reader.Read(span)
 		if err != nil {
-			first = errors.Join(first, err)
+			if first == nil {
+				first = err
+			}
 			continue
 		}
-		for j, t := range topics {
-			if t.matcher.Matches(record) {
-				matches[j] = append(matches[j], c.first+uint64(i))
-			}
-		}
+		number := c.first + uint64(i)
+		b.matchers.Match(record, func(t int) { matches[t] = append(matches[t], number) })
 	}
 	return matches, first
 }
