@@ -21,6 +21,7 @@ import (
 	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // drainTime is how long Shutdown waits for requests under way before it closes
@@ -36,6 +37,7 @@ type queryExtension struct {
 	registry registry
 	streams  streams
 	monitor  *pressure.Monitor
+	tail     *tail.Broker
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
@@ -60,7 +62,7 @@ var (
 type openFunc func(StorageConfig, store.Follower, *zap.Logger) (store.Store, error)
 
 func newExtension(cfg *Config, set extension.Settings, open openFunc) *queryExtension {
-	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now)}
+	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now), tail: newBroker(cfg.Query.Tail)}
 }
 
 // Start opens the store and serves the API.
@@ -90,7 +92,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 
 // follow starts the follower, which the store needs from the first moment on.
 func (e *queryExtension) follow() {
-	e.follower = newFollower(e.settings.Logger)
+	e.follower = newFollower(e.settings.Logger, tailing{e.tail, e.settings.Logger})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { e.follower.run(ctx) })
@@ -103,7 +105,7 @@ func (e *queryExtension) follow() {
 // serve makes all that stands on the store. What it leaves behind when it
 // fails, Shutdown takes down.
 func (e *queryExtension) serve(ctx context.Context, host component.Host) (err error) {
-	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State); err != nil {
+	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State, e.tail.Stats); err != nil {
 		return err
 	}
 	server, err := e.cfg.HTTP.ToServer(ctx, host.GetExtensions(), e.settings.TelemetrySettings, e.newAPI().handler(),
@@ -159,6 +161,7 @@ func (e *queryExtension) newAPI() *api {
 		streams:  &e.streams,
 		hot:      &hot{cache: e.cache, stats: e.store.Stats, count: countLookups(e.telemetry)},
 		searches: newGate(e.cfg.Query.MaxConcurrent),
+		tail:     e.tail,
 		origin:   origin,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ import (
 
 func init() { // kin-openapi knows JSON and text, not these
 	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.JSONBodyDecoder)
-	for _, text := range []string{"text/html", "application/x-ndjson", "text/vnd.graphviz", "text/vnd.mermaid", "image/svg+xml"} {
+	for _, text := range []string{"text/html", "application/x-ndjson", "text/event-stream", "text/vnd.graphviz", "text/vnd.mermaid", "image/svg+xml"} {
 		openapi3filter.RegisterBodyDecoder(text, plainText)
 	}
 }
@@ -260,6 +261,26 @@ var worlds = map[string]world{
 			{method: "PUT", path: "/api/v1/pipeline/batch", body: `{"min_size":1,"max_size":5}`, header: jsonBody, status: 413},
 			{method: "PUT", path: "/api/v1/pipeline/strategy", body: `{"strategy":"off"}`, header: jsonBody, status: 413},
 			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":null}`, header: jsonBody, status: 413},
+		},
+	},
+	"tail": {
+		store: stocked,
+		before: func(c *client) {
+			go func() { // hands on a span to the first subscription, and ends it
+				for c.extension.tail.Stats().Subscriptions == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				_ = c.extension.tail.Publish(7, spansOf(native("pay", "n1", "order/17")))
+				for c.extension.tail.Stats().Delivered == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				_ = c.extension.NotReady()
+			}()
+		},
+		calls: []call{
+			{method: "GET", path: "/api/v1/tail?q=" + url.QueryEscape(`{ name = "send order" }`), header: http.Header{"Last-Event-Id": {"5-0"}}, status: 200},
+			{method: "GET", path: "/api/v1/tail?q={}", status: 503},
+			{method: "GET", path: "/api/v1/tail", status: 400, bad: true},
 		},
 	},
 	"closed": {

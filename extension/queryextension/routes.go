@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // route is one call of the API.
@@ -39,6 +40,7 @@ var routes = []route{
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
 	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "q", "start", "end", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
+	{method: "GET", path: "/api/v1/tail", query: []string{"q"}, unbounded: true, handle: (*api).tailSpans},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
 	{method: "GET", path: "/api/v1/views", handle: (*api).listViews},
 	{method: "GET", path: "/api/v1/views/{name}", query: []string{"service", "limit", "cursor"}, handle: (*api).view},
@@ -75,6 +77,7 @@ type api struct {
 	hot     *hot
 	// searches has a place for each search that may run.
 	searches *gate
+	tail     *tail.Broker
 	origin   *http.CrossOriginProtection
 }
 
