@@ -21,7 +21,7 @@ func references(span ptrace.Span) []Reference {
 	}
 	var groups [3][]Reference
 	for _, link := range span.Links().All() {
-		if link.TraceID().IsEmpty() || link.SpanID().IsEmpty() {
+		if leadsNowhere(link) {
 			continue
 		}
 		ref := Reference{followsFrom, traceID(link.TraceID()), spanID(link.SpanID())}

@@ -33,7 +33,7 @@ const (
 	noService = "unknown_service"
 )
 
-// NewTraces makes Jaeger's traces of spans that package linked decoded, in the
+// NewTraces makes Jaeger's traces of spans that package crosslink decoded, in the
 // order in which the traces come.
 func NewTraces(td ptrace.Traces) []Trace {
 	traces := []Trace{}
@@ -109,7 +109,7 @@ func newSpan(scope pcommon.InstrumentationScope, span ptrace.Span, process strin
 		}
 		s.Logs = append(s.Logs, Log{uint64(event.Timestamp()) / 1000, fields})
 	}
-	if state, _ := span.Attributes().Get(causal.AttrCallState); state.AsString() == causal.CallOpen {
+	if attribute(span.Attributes(), causal.AttrCallState) == causal.CallOpen {
 		s.Warnings = append(s.Warnings, "the call has not returned yet")
 	}
 	return s
@@ -159,13 +159,19 @@ type relation struct {
 func relations(links ptrace.SpanLinkSlice) (causes, effects string) {
 	var of [2][]relation
 	for _, link := range links.All() {
+		if leadsNowhere(link) {
+			continue
+		}
 		side := 0
 		if isEffect(link) {
 			side = 1
 		}
-		kind, _ := link.Attributes().Get(causal.AttrLinkType)
-		rule, _ := link.Attributes().Get(causal.AttrLinkRule)
-		r := relation{Type: kind.AsString(), Rule: rule.AsString(), TraceID: traceID(link.TraceID()), SpanID: spanID(link.SpanID())}
+		r := relation{
+			Type:    attribute(link.Attributes(), causal.AttrLinkType),
+			Rule:    attribute(link.Attributes(), causal.AttrLinkRule),
+			TraceID: traceID(link.TraceID()),
+			SpanID:  spanID(link.SpanID()),
+		}
 		if confidence, ok := link.Attributes().Get(causal.AttrLinkConfidence); ok {
 			r.Confidence = newTag("", confidence).Value
 		}
@@ -174,9 +180,21 @@ func relations(links ptrace.SpanLinkSlice) (causes, effects string) {
 	return asJSON(of[0]), asJSON(of[1])
 }
 
+func leadsNowhere(link ptrace.SpanLink) bool {
+	return link.TraceID().IsEmpty() || link.SpanID().IsEmpty()
+}
+
 func isEffect(link ptrace.SpanLink) bool {
-	role, _ := link.Attributes().Get(causal.AttrLinkRole)
-	return role.Str() == causal.LinkRoleEffect
+	return attribute(link.Attributes(), causal.AttrLinkRole) == causal.LinkRoleEffect
+}
+
+// attribute is a text, "" where there is none.
+func attribute(m pcommon.Map, key string) string {
+	value, ok := m.Get(key)
+	if !ok {
+		return ""
+	}
+	return value.AsString()
 }
 
 func asJSON(relations []relation) string {

@@ -9,28 +9,8 @@ import (
 	"time"
 	"unicode"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-
 	"github.com/otelscope/otelscope/internal/query"
 )
-
-// ParseTraceID reads a trace id as Jaeger writes it: up to 32 hex digits, not
-// all zero; leading zeros may be missing.
-func ParseTraceID(text string) (id pcommon.TraceID, ok bool) {
-	if text == "" || len(text) > 2*len(id) {
-		return id, false
-	}
-	for i := len(id) - 1; i >= 0 && text != ""; i-- {
-		from := max(len(text)-2, 0)
-		b, err := strconv.ParseUint(text[from:], 16, 8)
-		if err != nil || text[from] == '+' || text[from] == '-' {
-			return pcommon.TraceID{}, false
-		}
-		id[i] = byte(b)
-		text = text[:from]
-	}
-	return id, !id.IsEmpty()
-}
 
 // either returns a parameter of the API v3 and the name it was given by: in
 // camel case, or as it was called before, in snake case.

@@ -2,7 +2,6 @@ package tempoapi
 
 import (
 	"math"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 

@@ -1,34 +1,11 @@
 package tempoapi
 
 import (
-	"bytes"
 	"encoding/json"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 )
-
-// ParseTraceID reads a trace id as Tempo takes it: up to 32 hex digits, not all
-// zero; leading zeros may be missing.
-func ParseTraceID(text string) (id pcommon.TraceID, err error) {
-	bad := &ParameterError{"trace id", "must be up to 32 hex digits, not all zero"}
-	if text == "" || len(text) > 2*len(id) {
-		return id, bad
-	}
-	for i, c := range []byte(text) {
-		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|0x20)
-		if digit < 0 || c < '0' {
-			return pcommon.TraceID{}, bad
-		}
-		place := 2*len(id) - len(text) + i
-		id[place/2] |= byte(digit) << (4 * (1 - place%2))
-	}
-	if id.IsEmpty() {
-		return id, bad
-	}
-	return id, nil
-}
 
 // Complete makes a trace such that Grafana shows all of it: it passes over
 // spans of a resource without attributes.

@@ -1,7 +1,7 @@
-// Package linked decodes stored spans for tools that look at one trace at a
+// Package crosslink decodes stored spans for tools that look at one trace at a
 // time: each causal edge that leads into another trace is a link on the span
 // that is at hand, whichever of the two spans carried it in the store.
-package linked
+package crosslink
 
 import (
 	"context"
