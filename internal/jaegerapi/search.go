@@ -44,7 +44,7 @@ func (e *ParameterError) Error() string {
 // JSON object of texts) and tag (key:value), minDuration, maxDuration (10ms),
 // start, end (microseconds), limit, or traceID; tag, tags and traceID may be
 // given several times. Like Jaeger itself it ignores lookback: the UI says in
-// start what that comes to. Errors: *ParameterError.
+// start what that comes to. Errors: *ParameterError, *traceql.Error.
 func ParseSearch(values url.Values) (s Search, err error) {
 	if ids := values["traceID"]; len(ids) > 0 {
 		if len(ids) > maxLimit {
@@ -77,15 +77,18 @@ func ParseSearch(values url.Values) (s Search, err error) {
 	if s.Limit, err = limit(values, "limit"); err != nil {
 		return s, err
 	}
+	if err := checkRange(s.Range, "start", "end"); err != nil {
+		return s, err
+	}
 	s.Query = wanted.query()
-	return s, checkRange(s.Range, "start", "end")
+	return s, s.Query.Check()
 }
 
 // ParseSearchV3 reads the parameters of /api/v3/traces and
 // /api/v3/trace-summaries: query.serviceName, query.operationName,
 // query.attributes (JSON), query.durationMin, query.durationMax,
 // query.startTimeMin, query.startTimeMax (RFC 3339), query.searchDepth; and
-// their older names, such as query.service_name. Errors: *ParameterError.
+// their older names, such as query.service_name. Errors: *ParameterError, *traceql.Error.
 func ParseSearchV3(values url.Values) (s Search, err error) {
 	get := func(name string) (used, value string) { return either(values, "query."+name) }
 	if name, filter := get("filter"); filter != "" {
@@ -119,8 +122,11 @@ func ParseSearchV3(values url.Values) (s Search, err error) {
 	if s.Limit, err = limit(values, depth); err != nil {
 		return s, err
 	}
+	if err := checkRange(s.Range, startName, endName); err != nil {
+		return s, err
+	}
 	s.Query = wanted.query()
-	return s, checkRange(s.Range, startName, endName)
+	return s, s.Query.Check()
 }
 
 // ParseRangeV3 reads startTime and endTime (RFC 3339), or their older names.

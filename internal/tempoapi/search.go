@@ -59,7 +59,9 @@ func ParseSearch(values url.Values) (s Search, err error) {
 	case text != "":
 		s.Query, err = traceql.Parse(text)
 	default:
-		s.Query, err = tagQuery(values)
+		if s.Query, err = tagQuery(values); err == nil {
+			err = s.Query.Check()
+		}
 	}
 	return s, err
 }

@@ -31,3 +31,10 @@ func IntrinsicNamed(name string) (i Intrinsic, ok bool) {
 
 // IntrinsicNames returns all that may be written for an intrinsic, sorted.
 func IntrinsicNames() []string { return slices.Sorted(maps.Keys(intrinsicOf)) }
+
+// Check holds a query that was put together to the bounds of one that is
+// written. Errors: *Error.
+func (q *Query) Check() error {
+	_, err := Parse(q.String())
+	return err
+}
