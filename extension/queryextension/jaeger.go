@@ -92,7 +92,7 @@ func (a *api) jaegerSearch(w http.ResponseWriter, req *http.Request) error {
 
 // tracesFound returns the traces of a search, each once, the latest first.
 func (a *api) tracesFound(req *http.Request, search jaegerapi.Search) ([]pcommon.TraceID, error) {
-	answer, err := a.find(req.Context(), search.Query, search.Range, search.Limit, 1)
+	answer, err := a.searchFor(req.Context(), search.Query, search.Range, search.Limit, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (a *api) tempoSearch(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return a.ofTool(err)
 	}
-	found, err := a.find(req.Context(), search.Query, search.Range, search.Limit, search.SpansPerSet)
+	found, err := a.searchFor(req.Context(), search.Query, search.Range, search.Limit, search.SpansPerSet)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func filterOfValues(text string) *traceql.Query {
 // valuesWhere returns the values that a field has in the latest spans which
 // match.
 func (a *api) valuesWhere(req *http.Request, filter *traceql.Query, field traceql.FieldExpr, asked query.Range, limit int) ([]tempoapi.TypedValue, error) {
-	found, err := a.find(req.Context(), filter, asked, valueSpansets, valueSpans)
+	found, err := a.searchFor(req.Context(), filter, asked, valueSpansets, valueSpans)
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (a *api) ofTool(err error) error {
 		return newProblem(http.StatusBadRequest, e.Parameter, "%s", e.Error())
 	}
 	if e, ok := errors.AsType[*traceql.Error](err); ok {
-		return newProblem(http.StatusBadRequest, "q", "invalid TraceQL query: %s", e.Error())
+		return newProblem(http.StatusBadRequest, "q", "%s", e.Error())
 	}
 	if e, ok := errors.AsType[*query.UnsupportedError](err); ok {
 		return newProblem(http.StatusBadRequest, "q", "%s", e.Error())
@@ -192,8 +192,8 @@ func parseShortTraceID(text string) (id pcommon.TraceID, err error) {
 // maxVisited bounds the spans that a causal query goes over.
 const maxVisited = 100000
 
-// find searches for a tool.
-func (a *api) find(ctx context.Context, q *traceql.Query, r query.Range, limit, spans int) (query.Answer, error) {
+// searchFor searches for a tool.
+func (a *api) searchFor(ctx context.Context, q *traceql.Query, r query.Range, limit, spans int) (query.Answer, error) {
 	answer, err := query.Search(ctx, a.store, q, query.SearchOptions{
 		Range: r, Limit: limit, MaxSpans: spans, MaxBytes: int(a.cfg.Query.MaxBytes), MaxVisited: maxVisited,
 	})
