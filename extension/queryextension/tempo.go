@@ -33,11 +33,11 @@ func (a *api) tempoSearch(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return a.ofTool(err)
 	}
-	found, err := a.searchFor(req.Context(), search.Query, search.Range, search.Limit, search.SpansPerSet)
+	found, err := a.searchFor(req.Context(), search.Query, search.Range, search.Limit, search.Spans)
 	if err != nil {
 		return err
 	}
-	results := tempoapi.NewResults(search.Query)
+	results := tempoapi.NewResults(search)
 	for _, set := range found.Spansets {
 		if err := results.Add(set); err != nil {
 			return err

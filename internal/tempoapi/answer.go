@@ -16,13 +16,14 @@ type Results struct {
 	fields []traceql.FieldExpr // that are shown of each span
 	reader query.Reader
 	wire   otlpwire.Span
+	search Search
 	order  []pcommon.TraceID
 	sets   map[pcommon.TraceID][]SpanSet
 }
 
-// NewResults returns results of a query.
-func NewResults(q *traceql.Query) *Results {
-	return &Results{fields: shown(q), sets: map[pcommon.TraceID][]SpanSet{}}
+// NewResults returns results of a search.
+func NewResults(s Search) *Results {
+	return &Results{fields: shown(s.Query), search: s, sets: map[pcommon.TraceID][]SpanSet{}}
 }
 
 // Add adds a spanset.
@@ -39,13 +40,15 @@ func (r *Results) Add(found query.Spanset) error {
 			parts[trace] = &SpanSet{Attributes: common(found)}
 			order = append(order, trace)
 		}
+		set := parts[trace]
+		if set.Matched++; set.Matched > r.search.SpansPerSet {
+			continue
+		}
 		shown, err := r.span(record)
 		if err != nil {
 			return err
 		}
-		set := parts[trace]
 		set.Spans = append(set.Spans, shown)
-		set.Matched++
 	}
 	for _, trace := range order {
 		if len(order) == 1 {
@@ -59,8 +62,9 @@ func (r *Results) Add(found query.Spanset) error {
 	return nil
 }
 
-// Traces returns the traces that something was found in.
-func (r *Results) Traces() []pcommon.TraceID { return r.order }
+// Traces returns the traces that something was found in, no more than were
+// asked for.
+func (r *Results) Traces() []pcommon.TraceID { return r.order[:min(r.search.Limit, len(r.order))] }
 
 // Trace returns what was found in a trace, of which summary tells.
 func (r *Results) Trace(id pcommon.TraceID, summary query.Summary) (Trace, error) {

@@ -17,8 +17,11 @@ import (
 type Search struct {
 	Query       *traceql.Query
 	Range       query.Range
-	Limit       int // spansets
-	SpansPerSet int
+	Limit       int // traces
+	SpansPerSet int // of a trace
+	// Spans are to be had of a spanset. That of a causal query has spans of
+	// several traces, which come in spansets of their own.
+	Spans int
 }
 
 // Limits of a search.
@@ -63,7 +66,20 @@ func ParseSearch(values url.Values) (s Search, err error) {
 			err = s.Query.Check()
 		}
 	}
+	if s.Spans = s.SpansPerSet; err == nil && followsCauses(s.Query.Pipeline.Source) {
+		s.Spans = maxLimit
+	}
 	return s, err
+}
+
+func followsCauses(e traceql.SpansetExpr) bool {
+	switch e := e.(type) {
+	case *traceql.SpansetOperation:
+		return e.Op.Causal() || followsCauses(e.Left) || followsCauses(e.Right)
+	case *traceql.Nested:
+		return followsCauses(e.Pipeline.Source)
+	}
+	return false
 }
 
 // ParseRange reads start and end, in seconds since the epoch. The second of
