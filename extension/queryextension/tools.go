@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/otelscope/otelscope/internal/jaegerapi"
 	"github.com/otelscope/otelscope/internal/crosslink"
+	"github.com/otelscope/otelscope/internal/jaegerapi"
 	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/tempoapi"
