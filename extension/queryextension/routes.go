@@ -28,11 +28,19 @@ type route struct {
 	// unbounded calls run without the query's deadline; they end when the
 	// client leaves or the pipelines stop.
 	unbounded bool
-	handle    func(*api, http.ResponseWriter, *http.Request) error
+	// under are prefixes below which it is served too.
+	under []string
+	// fail writes a failure in the form of the tool whose call it is; nil
+	// writes problem details. With it, parameters that are not known are
+	// ignored.
+	fail   func(http.ResponseWriter, *http.Request, *problem)
+	handle func(*api, http.ResponseWriter, *http.Request) error
 }
 
 // routes are all calls there are. docs/openapi.yaml has the same ones.
-var routes = []route{
+var routes = slices.Concat(ownRoutes, toolRoutes)
+
+var ownRoutes = []route{
 	{method: "GET", path: "/", handle: (*api).page},
 	{method: "GET", path: "/api/v1/traces/{trace_id}", handle: (*api).trace},
 	{method: "GET", path: "/api/v1/events/{event_id}", query: []string{"service", "node", "limit"}, handle: (*api).event},
@@ -89,11 +97,11 @@ func (a *api) handler() http.Handler {
 		byPath[r.path] = append(byPath[r.path], r)
 	}
 	for path, of := range byPath {
-		pattern := path
-		if path == "/" {
-			pattern = "/{$}"
+		serves := a.byMethod(path, of)
+		mux.Handle(pattern(path), serves)
+		for _, prefix := range of[0].under {
+			mux.Handle(prefix+pattern(path), serves)
 		}
-		mux.Handle(pattern, a.byMethod(path, of))
 	}
 	mux.Handle("/", a.byMethod("other", nil))
 	return mux
@@ -109,10 +117,19 @@ func (a *api) byMethod(path string, of []route) http.Handler {
 			if p.Status == http.StatusInternalServerError {
 				a.logger.Error("a query failed", zap.String("route", path), zap.Error(err))
 			}
-			writeProblem(answer, p)
+			fail(answer, req, of, p)
 		}
 		a.record(req.Context(), methodName(req.Method), path, answer.status, a.now().Sub(begun))
 	})
+}
+
+// fail writes a failure as the route's clients expect it.
+func fail(w http.ResponseWriter, req *http.Request, of []route, p *problem) {
+	if len(of) == 0 || of[0].fail == nil {
+		writeProblem(w, p)
+		return
+	}
+	of[0].fail(w, req, p)
 }
 
 func (a *api) serve(w http.ResponseWriter, req *http.Request, of []route) error {
@@ -133,8 +150,10 @@ func (a *api) serve(w http.ResponseWriter, req *http.Request, of []route) error 
 			return err
 		}
 	}
-	if err := checkQuery(req, r.query); err != nil {
-		return err
+	if r.fail == nil {
+		if err := checkQuery(req, r.query); err != nil {
+			return err
+		}
 	}
 	ctx, done := a.bound(w, req, r)
 	defer done()
