@@ -41,6 +41,7 @@ type faulty struct {
 	spans func(context.Context, []causal.SpanRef) ([]store.Span, error)
 	group func(context.Context, string, int) ([]store.Span, bool, error)
 	scan  func(context.Context) iter.Seq2[store.Span, error]
+	sel   func(context.Context, store.Selection) iter.Seq2[store.Span, error]
 	stats func() store.Stats
 	close func(context.Context) error
 }
@@ -80,6 +81,13 @@ func (f *faulty) Scan(ctx context.Context, opts store.ScanOptions) iter.Seq2[sto
 		return f.scan(ctx)
 	}
 	return f.Model.Scan(ctx, opts)
+}
+
+func (f *faulty) Select(ctx context.Context, sel store.Selection) iter.Seq2[store.Span, error] {
+	if f.sel != nil {
+		return f.sel(ctx, sel)
+	}
+	return f.Model.Select(ctx, sel)
 }
 
 func (f *faulty) Stats() store.Stats {

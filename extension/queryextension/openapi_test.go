@@ -90,6 +90,7 @@ var (
 	missingTrace = "/api/v1/traces/" + strings.Repeat("a", 32)
 	storedSpan   = storedTrace + "/spans/" + storetest.SpanID(9).String()
 	spanGraph    = "/api/v1/graph?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
+	pageOfChain  = "/chain?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
 	jsonBody     = http.Header{"Content-Type": {"application/json"}}
 	plainBody    = http.Header{"Content-Type": {"text/plain"}}
 )
@@ -120,6 +121,7 @@ func failingWith(err error) func(*testing.T) store.Store {
 		s.scan = func(context.Context) iter.Seq2[store.Span, error] {
 			return func(yield func(store.Span, error) bool) { yield(store.Span{}, err) }
 		}
+		s.sel = func(context.Context, store.Selection) iter.Seq2[store.Span, error] { return s.scan(nil) }
 		s.stats = func() store.Stats { return store.Stats{Trouble: "no space"} }
 		return s
 	}
@@ -145,6 +147,13 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: "/", status: 200},
 			{method: "GET", path: "/?a=b", status: 400},
+			{method: "GET", path: "/?q=%7B%7D", status: 200},
+			{method: "GET", path: "/?q=%7B", status: 400},
+			{method: "GET", path: pageOfChain, status: 200},
+			{method: "GET", path: "/chain?event=order%2F17&service=pay&direction=causes", status: 200},
+			{method: "GET", path: "/chain", status: 400},
+			{method: "GET", path: "/chain?format=svg", status: 400},
+			{method: "GET", path: "/chain?event=nothing", status: 404},
 			{method: "GET", path: storedTrace, status: 200},
 			{method: "GET", path: "/api/v1/traces/xyz", status: 400},
 			{method: "GET", path: missingTrace, status: 404},
@@ -210,6 +219,8 @@ var worlds = map[string]world{
 		store:  stocked,
 		change: func(cfg *Config) { cfg.Query.MaxBytes = 10; cfg.HTTP.MaxRequestBodySize = 10; cfg.Control = true },
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 422},
+			{method: "GET", path: pageOfChain, status: 422},
 			{method: "GET", path: storedTrace, status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17", status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17/chain", status: 422},
@@ -230,6 +241,8 @@ var worlds = map[string]world{
 		change: controlled,
 		before: lettersFail(&store.UnavailableError{Reason: "no space"}),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 503},
+			{method: "GET", path: pageOfChain, status: 503},
 			{method: "GET", path: storedTrace, status: 503},
 			{method: "GET", path: "/api/v1/events/e", status: 503},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 503},
@@ -252,6 +265,8 @@ var worlds = map[string]world{
 		change: controlled,
 		before: lettersFail(errors.New("dead letters: bad checksum")),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 500},
+			{method: "GET", path: pageOfChain, status: 500},
 			{method: "GET", path: storedTrace, status: 500},
 			{method: "GET", path: "/api/v1/events/e", status: 500},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 500},
@@ -267,6 +282,8 @@ var worlds = map[string]world{
 		store:  failingWith(context.DeadlineExceeded),
 		before: lettersFail(context.DeadlineExceeded),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 504},
+			{method: "GET", path: pageOfChain, status: 504},
 			{method: "GET", path: storedTrace, status: 504},
 			{method: "GET", path: "/api/v1/events/e", status: 504},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 504},

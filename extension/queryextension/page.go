@@ -85,8 +85,10 @@ func (a *api) page(w http.ResponseWriter, req *http.Request) error {
 	}
 	code := http.StatusOK
 	if strings.TrimSpace(data.Query) != "" {
-		found := a.ask(req.Context(), data.Query, req.URL.Query().Get("cursor"))
-		code, data.Found, data.Title = found.status, &found, data.Query+" – Scope"
+		if data.Found, err = a.ask(req.Context(), data.Query, req.URL.Query().Get("cursor")); err != nil {
+			return err
+		}
+		code, data.Title = data.Found.status, data.Query+" – Scope"
 	} else {
 		data.Failures = a.failures(req.Context())
 		data.Latest = a.latest(req.Context())

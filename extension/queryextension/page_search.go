@@ -24,10 +24,10 @@ type pageFound struct {
 	Older    string // where the search goes on; "" at its end
 
 	Problem string
-	// Before is what stands before the column that the problem is at; At is
-	// true where there is such a column.
-	Before string
-	At     bool
+	// Line is the query where the problem is at a place of it, and Before what
+	// stands before that place.
+	At           bool
+	Line, Before string
 }
 
 type pageSpanset struct {
@@ -44,14 +44,14 @@ const (
 	foundVisited  = 1e5 // spans that causal operators go over
 )
 
-// ask answers a query.
-func (a *api) ask(ctx context.Context, text, cursor string) pageFound {
+// ask answers a query. Its error is one that who asked has no part in.
+func (a *api) ask(ctx context.Context, text, cursor string) (*pageFound, error) {
 	begun := a.now()
 	answer, err := a.search(ctx, text, cursor)
 	if err != nil {
 		return a.notFound(text, err)
 	}
-	found := pageFound{
+	found := &pageFound{
 		status: http.StatusOK,
 		Took:   brief(a.now().Sub(begun)),
 		JSON:   "/api/v1/search?" + url.Values{"q": {text}}.Encode(),
@@ -63,11 +63,11 @@ func (a *api) ask(ctx context.Context, text, cursor string) pageFound {
 	for i := range answer.Spansets {
 		of, err := newPageSpanset(&answer.Spansets[i], begun)
 		if err != nil {
-			return a.notFound(text, err)
+			return nil, err
 		}
 		found.Spansets = append(found.Spansets, of)
 	}
-	return found
+	return found, nil
 }
 
 func (a *api) search(ctx context.Context, text, cursor string) (query.Answer, error) {
@@ -80,15 +80,22 @@ func (a *api) search(ctx context.Context, text, cursor string) (query.Answer, er
 	})
 }
 
+// oneLine keeps each character its column.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\t", " ")
+
 // notFound says why a query was not answered.
-func (a *api) notFound(text string, err error) pageFound {
+func (a *api) notFound(text string, err error) (*pageFound, error) {
 	p := a.asProblem(asAsked(a.asTooLarge(err)))
-	found := pageFound{status: p.Status, Problem: p.Detail}
+	if p.Status == http.StatusInternalServerError {
+		return nil, err
+	}
+	found := &pageFound{status: p.Status, Problem: p.Detail}
 	if at, ok := errors.AsType[*traceql.Error](err); ok {
 		found.At = true
-		found.Before, _ = first(text, at.Column-1)
+		found.Line = oneLine.Replace(text)
+		found.Before, _ = first(found.Line, at.Column-1)
 	}
-	return found
+	return found, nil
 }
 
 func newPageSpanset(of *query.Spanset, now time.Time) (pageSpanset, error) {
