@@ -77,7 +77,7 @@ func (a *api) fill(list *pageList, limit int, spans iter.Seq2[store.Span, error]
 			return err
 		}
 		if read++; read > listRead {
-			list.Note = fmt.Sprintf("The latest %d are from the collector itself, but for these.", listRead)
+			list.Note = fmt.Sprintf("The spans that began last are the collector's own: more than %d of them.", listRead-len(list.Spans))
 			return nil
 		}
 		resource, decoded, err := decode(span)

@@ -109,7 +109,7 @@ func newPageSpanset(of *query.Spanset, now time.Time) (pageSpanset, error) {
 	}
 	var words []string
 	for _, by := range of.By {
-		words = append(words, fmt.Sprintf("%s = %s", by.Field, shown(fmt.Sprint(by.Value)).Short))
+		words = append(words, by.Field.String()+" = "+valueWords(by.Value))
 	}
 	for _, f := range of.Figures {
 		words = append(words, figureWords(f))
@@ -126,20 +126,23 @@ func newPageSpanset(of *query.Spanset, now time.Time) (pageSpanset, error) {
 // figureWords writes an aggregate and its value.
 func figureWords(f query.Figure) string {
 	value := strconv.FormatFloat(f.Value, 'g', 6, 64)
-	argument := ""
-	switch of := f.Aggregate.Arg; of {
-	case nil:
+	switch f.Aggregate.Arg {
 	case traceql.Duration, traceql.TraceDuration, traceql.EventTimeSinceStart:
 		value = brief(time.Duration(f.Value))
-		fallthrough
-	default:
-		argument = of.String()
 	}
-	return fmt.Sprintf("%s(%s) = %s", aggregates[f.Aggregate.Fn], argument, value)
+	return f.Aggregate.String() + " = " + value
 }
 
-var aggregates = map[traceql.AggregateFn]string{
-	traceql.Count: "count", traceql.Avg: "avg", traceql.Min: "min", traceql.Max: "max", traceql.Sum: "sum",
+// valueWords writes what spans were split by.
+func valueWords(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return "nil"
+	case time.Duration:
+		return brief(v)
+	default:
+		return shown(fmt.Sprint(v)).Short
+	}
 }
 
 // asAsked says what a fault of a query means to who asked it.
