@@ -3,6 +3,7 @@ package queryextension
 import (
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"io"
 	"iter"
@@ -384,4 +385,50 @@ func TestSpansetsInWords(t *testing.T) {
 	require.Empty(t, got.Words)
 	_, err = newPageSpanset(&query.Spanset{Spans: []store.Span{{Bytes: []byte{1}}}}, time.Now())
 	require.Error(t, err)
+}
+
+// Text is readable on every ground that it stands on, light and dark (WCAG 2.2,
+// level AA: 4.5).
+func TestContrast(t *testing.T) {
+	text, err := pageFiles.ReadFile("page_parts.html")
+	require.NoError(t, err)
+	themes := regexp.MustCompile(`:root \{([^}]*)\}`).FindAllStringSubmatch(string(text), -1)
+	require.Len(t, themes, 2)
+	for _, theme := range themes {
+		light := map[string]float64{}
+		for _, variable := range regexp.MustCompile(`--(\w+): (#\w+)`).FindAllStringSubmatch(theme[1], -1) {
+			light[variable[1]] = luminance(t, variable[2])
+		}
+		require.Len(t, light, 9)
+		for _, pair := range []string{
+			"ink paper", "ink wash", "ink alarm", "quiet paper", "link paper", "bad paper", "bad wash", "open paper",
+			"paper link", // the button
+		} {
+			of, on, _ := strings.Cut(pair, " ")
+			a, b := light[of], light[on]
+			require.GreaterOrEqual(t, (max(a, b)+0.05)/(min(a, b)+0.05), 4.5, "%s in %s", pair, theme[1])
+		}
+	}
+}
+
+// luminance is the relative luminance of #rgb or #rrggbb.
+func luminance(t *testing.T, color string) float64 {
+	t.Helper()
+	digits := color[1:]
+	if len(digits) == 3 {
+		digits = string([]byte{digits[0], digits[0], digits[1], digits[1], digits[2], digits[2]})
+	}
+	rgb, err := hex.DecodeString(digits)
+	require.NoError(t, err)
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		c := float64(rgb[i]) / 255
+		if c <= 0.03928 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
 }
