@@ -133,6 +133,7 @@ func (e *queryExtension) newAPI() *api {
 		logger:   e.settings.Logger,
 		record:   recordRequest(e.telemetry),
 		streams:  &e.streams,
+		searches: newGate(e.cfg.Query.MaxConcurrent),
 		origin:   origin,
 	}
 }
