@@ -92,7 +92,7 @@ func chainForms(req *http.Request, root causal.SpanRef) []pageLink {
 }
 
 func newChainData(root causal.SpanRef, g query.Graph, now time.Time) (chainData, error) {
-	drawing, err := newDiagram(root, g)
+	drawing, err := newDiagram(g, map[causal.SpanRef]bool{root: true})
 	if err != nil {
 		return chainData{}, err
 	}

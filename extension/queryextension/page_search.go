@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/otelscope/otelscope/internal/query"
+	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/traceql"
 )
 
@@ -40,14 +41,13 @@ type pageSpanset struct {
 // Bounds on what a query shows on the page.
 const (
 	foundSpansets = 20
-	foundSpans    = 20  // of a spanset
-	foundVisited  = 1e5 // spans that causal operators go over
+	foundSpans    = 20 // of a spanset
 )
 
 // ask answers a query. Its error is one that who asked has no part in.
 func (a *api) ask(ctx context.Context, text, cursor string) (*pageFound, error) {
 	begun := a.now()
-	answer, err := a.search(ctx, text, cursor)
+	answer, err := a.answer(ctx, text, cursor)
 	if err != nil {
 		return a.notFound(text, err)
 	}
@@ -60,8 +60,9 @@ func (a *api) ask(ctx context.Context, text, cursor string) (*pageFound, error) 
 	if answer.Cursor != "" {
 		found.Older = "/?" + url.Values{"q": {text}, "cursor": {answer.Cursor}}.Encode()
 	}
+	var reader query.Reader
 	for i := range answer.Spansets {
-		of, err := newPageSpanset(&answer.Spansets[i], begun)
+		of, err := newPageSpanset(&answer.Spansets[i], &reader, begun)
 		if err != nil {
 			return nil, err
 		}
@@ -70,13 +71,13 @@ func (a *api) ask(ctx context.Context, text, cursor string) (*pageFound, error) 
 	return found, nil
 }
 
-func (a *api) search(ctx context.Context, text, cursor string) (query.Answer, error) {
+func (a *api) answer(ctx context.Context, text, cursor string) (query.Answer, error) {
 	q, err := traceql.Parse(text)
 	if err != nil {
 		return query.Answer{}, err
 	}
-	return query.Search(ctx, a.store, q, query.SearchOptions{
-		Limit: foundSpansets, MaxSpans: foundSpans, MaxBytes: int(a.cfg.Query.MaxBytes), MaxVisited: foundVisited, Cursor: cursor,
+	return a.find(ctx, q, query.SearchOptions{
+		Limit: foundSpansets, MaxSpans: foundSpans, MaxBytes: int(a.cfg.Query.MaxBytes), MaxVisited: a.cfg.Query.MaxVisited, Cursor: cursor,
 	})
 }
 
@@ -85,7 +86,7 @@ var oneLine = strings.NewReplacer("\r", " ", "\n", " ", "\t", " ")
 
 // notFound says why a query was not answered.
 func (a *api) notFound(text string, err error) (*pageFound, error) {
-	p := a.asProblem(asAsked(a.asTooLarge(err)))
+	p := a.asProblem(err)
 	if p.Status == http.StatusInternalServerError {
 		return nil, err
 	}
@@ -98,21 +99,25 @@ func (a *api) notFound(text string, err error) (*pageFound, error) {
 	return found, nil
 }
 
-func newPageSpanset(of *query.Spanset, now time.Time) (pageSpanset, error) {
+func newPageSpanset(of *query.Spanset, reader *query.Reader, now time.Time) (pageSpanset, error) {
 	spans, err := newSpansJSON(of.Spans)
 	if err != nil {
 		return pageSpanset{}, err
 	}
 	var answer pageSpanset
 	for i := range spans {
-		answer.Spans = append(answer.Spans, newPageSpan(&spans[i], now))
+		line := newPageSpan(&spans[i], now)
+		if line.Selected, err = selectedWords(of.Spans[i], of.Fields, reader); err != nil {
+			return pageSpanset{}, err
+		}
+		answer.Spans = append(answer.Spans, line)
 	}
 	var words []string
 	for _, by := range of.By {
-		words = append(words, by.Field.String()+" = "+valueWords(by.Value))
+		words = append(words, shown(by.Field.String()+" = "+valueWords(by.Value)).Short)
 	}
 	for _, f := range of.Figures {
-		words = append(words, figureWords(f))
+		words = append(words, f.Aggregate.String()+" = "+figureWords(f))
 	}
 	if of.Matched > len(spans) {
 		words = append(words, fmt.Sprintf("%d of %d spans", len(spans), of.Matched))
@@ -123,41 +128,38 @@ func newPageSpanset(of *query.Spanset, now time.Time) (pageSpanset, error) {
 	return answer, nil
 }
 
-// figureWords writes an aggregate and its value.
-func figureWords(f query.Figure) string {
-	value := strconv.FormatFloat(f.Value, 'g', 6, 64)
-	switch f.Aggregate.Arg {
-	case traceql.Duration, traceql.TraceDuration, traceql.EventTimeSinceStart:
-		value = brief(time.Duration(f.Value))
+// selectedWords writes the fields of a span that the query selects.
+func selectedWords(span store.Span, fields []traceql.FieldExpr, reader *query.Reader) ([]pageText, error) {
+	if len(fields) == 0 {
+		return nil, nil
 	}
-	return f.Aggregate.String() + " = " + value
+	record, err := reader.Read(span)
+	if err != nil {
+		return nil, err
+	}
+	var words []pageText
+	for _, field := range fields {
+		words = append(words, shown(field.String()+" = "+valueWords(record.ValueOf(field))))
+	}
+	return words, nil
 }
 
-// valueWords writes what spans were split by.
+// valueWords writes a value that query.GroupValue may have.
 func valueWords(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return "nil"
 	case time.Duration:
 		return brief(v)
-	default:
-		return shown(fmt.Sprint(v)).Short
 	}
+	return fmt.Sprint(value)
 }
 
-// asAsked says what a fault of a query means to who asked it.
-func asAsked(err error) error {
-	if e, ok := errors.AsType[*traceql.Error](err); ok {
-		return newProblem(http.StatusBadRequest, "q", "%s", e)
+// figureWords writes the value of an aggregate.
+func figureWords(f query.Figure) string {
+	switch f.Aggregate.Arg {
+	case traceql.Duration, traceql.TraceDuration, traceql.EventTimeSinceStart:
+		return brief(time.Duration(f.Value))
 	}
-	if e, ok := errors.AsType[*query.UnsupportedError](err); ok {
-		return newProblem(http.StatusBadRequest, "q", "%s", e)
-	}
-	if e, ok := errors.AsType[*query.CursorError](err); ok {
-		return newProblem(http.StatusBadRequest, "cursor", "%s", e)
-	}
-	if e, ok := errors.AsType[*query.BoundError](err); ok {
-		return newProblem(http.StatusUnprocessableEntity, "q", "%s", e)
-	}
-	return err
+	return strconv.FormatFloat(f.Value, 'g', 6, 64)
 }

@@ -22,7 +22,8 @@ type pageSpan struct {
 	Took      string // "" for what took no time
 	State     string // failed, open or ""
 	Message   pageText
-	Chain     string // where its chain is shown; "" for spans that nothing can name
+	Selected  []pageText // fields and their values, of select()
+	Chain     string     // where its chain is shown; "" for spans that nothing can name
 }
 
 // pageText is a text, and all of it where it is too long to show.
