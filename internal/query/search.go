@@ -65,22 +65,6 @@ type Figure struct {
 	Value     float64 // durations in nanoseconds
 }
 
-// Plan says how a query was answered.
-type Plan struct {
-	Steps   []Step        `json:"steps"`
-	Reading store.Reading `json:"reading"`
-	Traces  int           `json:"traces"`  // that were read whole
-	Visited int           `json:"visited"` // spans that causal operators went over
-}
-
-// Step is a part of a plan, in words and figures.
-type Step struct {
-	Operator string `json:"operator"` // select, trace, causes, effects, filter, ...
-	Detail   string `json:"detail"`
-	Estimate int64  `json:"estimate"` // spans to look at, as was thought before
-	Spans    int64  `json:"spans"`    // that came out of it
-}
-
 // UnsupportedError says what a query asks for that cannot be done here.
 type UnsupportedError struct{ Problem string }
 
@@ -103,52 +87,41 @@ type SearchSource interface {
 	Selector
 }
 
-// Search answers a query. Errors: *UnsupportedError, *BoundError, *SizeError,
-// *CursorError, the source's, and ctx's.
+// Search answers a query. Spans without trace or span id are in no answer.
+// Errors: *UnsupportedError, *BoundError, *CursorError, the source's, and
+// ctx's.
 func Search(ctx context.Context, src SearchSource, q *traceql.Query, opts SearchOptions) (Answer, error) {
-	return Answer{}, errors.New("not written yet")
+	pipe, err := compilePipe(q.Pipeline)
+	if err != nil {
+		return Answer{}, err
+	}
+	after, err := parseCursor(opts.Cursor, q, &opts)
+	if err != nil {
+		return Answer{}, err
+	}
+	s := searcher{ctx: ctx, src: src, opts: &opts}
+	var answer Answer
+	var last spanKey
+	err = s.run(pipe, &wanted{after: after, most: opts.Limit + 1, yield: func(f *result) error {
+		if len(answer.Spansets) == opts.Limit {
+			answer.Truncated = true
+			return nil
+		}
+		last = f.key
+		answer.Spansets = append(answer.Spansets, f.spanset)
+		return nil
+	}})
+	if bound := (*BoundError)(nil); errors.As(err, &bound) && len(answer.Spansets) > 0 {
+		answer.Truncated, err = true, nil // the next page begins with what is too much for this one
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	if answer.Truncated {
+		answer.Cursor = cursorAt(last, q, &opts)
+	}
+	if opts.Explain {
+		answer.Plan = &s.plan
+	}
+	return answer, nil
 }
-
-// Record is one span, read for matching. It is valid until its Reader's next
-// Read and while the span's bytes are.
-type Record struct {
-	Span store.Span
-	Ref  causal.SpanRef
-}
-
-// Reader reads spans, one after the other; it remembers what origins say.
-type Reader struct{}
-
-// Read reads a span.
-func (r *Reader) Read(span store.Span) (*Record, error) { return nil, errors.New("not written yet") }
-
-// Matcher says whether single spans match a query. It may be used by many
-// goroutines at once.
-type Matcher struct{}
-
-// NewMatcher returns a matcher of what can be said of a span alone: a filter,
-// or filters joined with ||. Anything else is an *UnsupportedError.
-func NewMatcher(q *traceql.Query) (*Matcher, error) { return nil, errors.New("not written yet") }
-
-// Matches reports whether the span matches.
-func (m *Matcher) Matches(r *Record) bool { return false }
-
-// ValueOf returns a field of a span, nil where it has none; of several values
-// the first. For the types see GroupValue. Fields of the trace as a whole
-// (rootName and such) are nil.
-func (r *Record) ValueOf(field traceql.FieldExpr) any { return nil }
-
-// Summary says of a whole trace what lists of traces show.
-type Summary struct {
-	Root     store.Span // the earliest span without a stored parent
-	Start    uint64     // nanoseconds since the epoch
-	End      uint64
-	Spans    int
-	Services map[string]ServiceSummary // by service.name
-}
-
-// ServiceSummary counts a trace's spans of one service.
-type ServiceSummary struct{ Spans, Errors int }
-
-// Summarize reads all spans of a trace.
-func Summarize(spans []store.Span) (Summary, error) { return Summary{}, errors.New("not written yet") }
