@@ -58,7 +58,7 @@ var pageExamples = []pageExample{
 	{`{ duration > 100ms }`, "what was slow"},
 	{`{ status = error } ->> { kind != internal }`, "what failures led to"},
 	{`{ status = error } <<- { kind = consumer }`, "the messages that led to failures"},
-	{`{ name != "" } | by(resource.service.name) | count() > 3`, "by service"},
+	{`{ status = error } | by(resource.service.name)`, "failures by service"},
 }
 
 // page shows in plain HTML what came in lately and what failed, or what a

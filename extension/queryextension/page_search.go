@@ -19,6 +19,7 @@ import (
 type pageFound struct {
 	status   int // of the answer
 	Spansets []pageSpanset
+	Grouped  bool // not all of them are single spans
 	Took     string
 	JSON     string // the same as JSON
 	Graph    string // the same as a diagram
@@ -32,8 +33,7 @@ type pageFound struct {
 }
 
 type pageSpanset struct {
-	// Words say what the spans have in common and how many there are; "" for
-	// a single one.
+	// Words say what the spans have in common and how many there are.
 	Words string
 	Spans []pageSpan
 }
@@ -67,6 +67,7 @@ func (a *api) ask(ctx context.Context, text, cursor string) (*pageFound, error) 
 			return nil, err
 		}
 		found.Spansets = append(found.Spansets, of)
+		found.Grouped = found.Grouped || of.Words != "1 span"
 	}
 	return found, nil
 }
@@ -119,9 +120,12 @@ func newPageSpanset(of *query.Spanset, reader *query.Reader, now time.Time) (pag
 	for _, f := range of.Figures {
 		words = append(words, f.Aggregate.String()+" = "+figureWords(f))
 	}
-	if of.Matched > len(spans) {
+	switch {
+	case of.Matched > len(spans):
 		words = append(words, fmt.Sprintf("%d of %d spans", len(spans), of.Matched))
-	} else if len(spans) > 1 {
+	case len(spans) == 1:
+		words = append(words, "1 span")
+	default:
 		words = append(words, fmt.Sprintf("%d spans", len(spans)))
 	}
 	answer.Words = strings.Join(words, ", ")

@@ -343,6 +343,54 @@ func TestAddressesOfThePage(t *testing.T) {
 	require.Equal(t, "https://a:1", baseOf(req))
 }
 
+func TestPageAnswersQueries(t *testing.T) {
+	s := newFaulty()
+	for n := range byte(25) {
+		write(t, s, native("pay", "n1", "e", began(time.Duration(n+1)*time.Minute), numbered(n+1), func(span ptrace.Span) {
+			span.SetTraceID(storetest.TraceID(uint64(n/2) + 1))
+		}))
+	}
+	c := serving(t, s)
+	q := func(text string) string { return "/?q=" + url.QueryEscape(text) }
+
+	written, read := c.page(t, q(`{ resource.service.name = "pay" }`), http.StatusOK)
+	require.Contains(t, written, `value="{ resource.service.name = &#34;pay&#34; }"`)
+	require.Contains(t, written, `<title>{ resource.service.name = &#34;pay&#34; } – Scope</title>`)
+	require.Contains(t, read, "Found The latest first; found in ")
+	require.Contains(t, read, " |2 spans |2 min ago|send order|pay|<0.83.0>|send|1.23ms| |1 min ago|send order|")
+	require.Contains(t, read, " |1 span |25 min ago|")
+	for _, no := range []string{"Recent failures", "Stored", "Older"} {
+		require.NotContains(t, read, no)
+	}
+	for _, words := range []string{"as JSON", "as a graph"} {
+		require.Equal(t, http.StatusOK, c.get(t, linkTo(t, written, words)).status, words)
+	}
+
+	written, read = c.page(t, q(`{ } | by(span:id) | select(span.scope.event.id, duration, .nothing)`), http.StatusOK)
+	require.Contains(t, read, "|span:id = 0000000000000001, 1 span")
+	require.Contains(t, read, "|send orderspan.scope.event.id = eduration = 1.23ms.nothing = nil|pay|")
+	require.Equal(t, foundSpansets, strings.Count(read, "|send order"))
+	written, read = c.page(t, linkTo(t, written, "Older"), http.StatusOK)
+	require.Equal(t, 25-foundSpansets, strings.Count(read, "|send order"))
+	require.NotContains(t, written, "Older")
+
+	_, read = c.page(t, q(`{ name = "nothing" }`), http.StatusOK)
+	require.Contains(t, read, "Found Nothing matches. It took ")
+	_, read = c.page(t, q(" "), http.StatusOK)
+	require.Contains(t, read, "What came in lately")
+	_, read = c.page(t, q("{}")+"&cursor=x", http.StatusBadRequest)
+	require.Contains(t, read, "Not answered the cursor cannot be used")
+	require.NotContains(t, read, "^")
+}
+
+func TestPageMarksWhereAQueryIsWrong(t *testing.T) {
+	c := serving(t, newFaulty())
+	written, read := c.page(t, "/?q="+url.QueryEscape("{ name = \"é<\" &&\n\tstatus = oops }"), http.StatusBadRequest)
+	require.Contains(t, written, "<pre>{ name = &#34;é&lt;&#34; &amp;&amp;  status = oops }\n"+
+		`<span class="before" aria-hidden="true">{ name = &#34;é&lt;&#34; &amp;&amp;  status = </span><span class="here" aria-hidden="true">^</span></pre>`)
+	require.Contains(t, read, "column 28:")
+}
+
 func TestWordsOfThePage(t *testing.T) {
 	for past, want := range map[time.Duration]string{
 		-49 * time.Hour: "in 2 days", -time.Second: "in 1 s", -time.Millisecond: "now", 0: "now", 999 * time.Millisecond: "now",
@@ -382,7 +430,7 @@ func TestSpansetsInWords(t *testing.T) {
 	require.Equal(t, "2 spans", got.Words)
 	got, err = newPageSpanset(&query.Spanset{Spans: []store.Span{span}, Matched: 1}, new(query.Reader), time.Now())
 	require.NoError(t, err)
-	require.Empty(t, got.Words)
+	require.Equal(t, "1 span", got.Words)
 	_, err = newPageSpanset(&query.Spanset{Spans: []store.Span{{Bytes: []byte{1}}}}, new(query.Reader), time.Now())
 	require.Error(t, err)
 }
@@ -401,7 +449,7 @@ func TestContrast(t *testing.T) {
 		}
 		require.Len(t, light, 9)
 		for _, pair := range []string{
-			"ink paper", "ink wash", "ink alarm", "quiet paper", "link paper", "bad paper", "bad wash", "open paper",
+			"ink paper", "ink wash", "ink alarm", "quiet paper", "quiet wash", "link paper", "bad paper", "bad wash", "open paper",
 			"paper link", // the button
 		} {
 			of, on, _ := strings.Cut(pair, " ")
