@@ -198,3 +198,10 @@ func (b *browser) write(text string) {
 	b.t.Helper()
 	b.do("Input.insertText", map[string]any{"text": text}, nil)
 }
+
+// enter presses the key of that name.
+func (b *browser) enter() {
+	b.t.Helper()
+	b.do("Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}, nil)
+	b.do("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}, nil)
+}

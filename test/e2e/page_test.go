@@ -52,8 +52,18 @@ func TestAReaderSeesAFailuresChain(t *testing.T) {
 	b.loading(func() { b.click("header a") })
 	require.Equal(t, 1, b.count("#failures"))
 
+	b.click("#q")
+	b.write(`{ status = error } | by(resource.service.name)`)
+	b.loading(func() { b.click("button") })
+	require.Contains(t, b.text("#found ~ div .group"), "resource.service.name = ")
+	require.Empty(t, b.refused)
+	b.click("#q")
+	b.write(" | oops")
+	b.loading(b.enter)
+	require.Contains(t, b.text(`main [role="alert"]`), "oops")
+	require.Equal(t, 1, b.count("pre .here"))
+
 	for _, address := range b.asked {
 		require.True(t, strings.HasPrefix(address, front) || address == "about:blank", address)
 	}
-	require.Empty(t, b.refused)
 }
