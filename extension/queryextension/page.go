@@ -88,7 +88,7 @@ func (a *api) page(w http.ResponseWriter, req *http.Request) error {
 		if data.Found, err = a.ask(req.Context(), data.Query, req.URL.Query().Get("cursor")); err != nil {
 			return err
 		}
-		code, data.Title = data.Found.status, data.Query+" – Scope"
+		code, data.Title = data.Found.status, shown(data.Query).Short+" – Scope"
 	} else {
 		data.Failures = a.failures(req.Context())
 		data.Latest = a.latest(req.Context())
