@@ -106,6 +106,7 @@ func TestBounds(t *testing.T) {
 	parse(t, nested("(", "{}", ")", 64))
 	parse(t, "{"+nested("(", ".a", ")", 64)+"}")
 	parse(t, nested("(", "{"+nested("!", ".a", "", 32)+"}", ")", 32))
+	parse(t, "{ true"+strings.Repeat(" && !(.a)", 100)+" }"+strings.Repeat(" && ({ .a } | { .b })", 100))
 	parse(t, "{ .a =~ `"+strings.Repeat("a", 1024)+"` }")
 	parse(t, "{ .a =~ `a{999}b{999}` }")
 	parse(t, "{ "+strings.Repeat("name =~ `a{999}b{999}` || ", 5)+".a }")
