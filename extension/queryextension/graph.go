@@ -36,26 +36,30 @@ func (a *api) graph(w http.ResponseWriter, req *http.Request) error {
 	if format == "json" {
 		return a.writeChain(w, req, a.rootOfGraph)
 	}
-	root, g, err := a.chain(req, a.rootOfGraph)
+	body, err := a.chain(req, format, a.rootOfGraph, func(root causal.SpanRef, g query.Graph) ([]byte, error) {
+		drawing, err := newDiagram(g, map[causal.SpanRef]bool{root: true})
+		if err != nil {
+			return nil, err
+		}
+		return draw(format, drawing)
+	})
 	if err != nil {
 		return err
 	}
-	drawing, err := newDiagram(g, map[causal.SpanRef]bool{root: true})
-	if err != nil {
-		return err
-	}
-	return writeDiagram(w, format, drawing)
+	writeDrawing(w, format, body)
+	return nil
 }
 
-func writeDiagram(w http.ResponseWriter, format string, drawing diagram.Graph) error {
+func draw(format string, drawing diagram.Graph) ([]byte, error) {
 	var body bytes.Buffer
-	if err := formats[format].draw(&body, drawing); err != nil {
-		return err
-	}
+	err := formats[format].draw(&body, drawing)
+	return body.Bytes(), err
+}
+
+func writeDrawing(w http.ResponseWriter, format string, body []byte) {
 	// A browser that opens the diagram runs nothing of it and loads nothing.
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	writeBody(w, formats[format].contentType, http.StatusOK, body.Bytes())
-	return nil
+	writeBody(w, formats[format].contentType, http.StatusOK, body)
 }
 
 // unused refuses parameters that only something else has a use for.

@@ -43,10 +43,18 @@ type faulty struct {
 	scan  func(context.Context) iter.Seq2[store.Span, error]
 	sel   func(context.Context, store.Selection) iter.Seq2[store.Span, error]
 	stats func() store.Stats
+	write func(context.Context, ptrace.Traces) error
 	close func(context.Context) error
 }
 
 func newFaulty() *faulty { return &faulty{Model: storetest.NewModel(time.Now)} }
+
+func (f *faulty) Write(ctx context.Context, td ptrace.Traces) error {
+	if f.write != nil {
+		return f.write(ctx, td)
+	}
+	return f.Model.Write(ctx, td)
+}
 
 func (f *faulty) Trace(ctx context.Context, id pcommon.TraceID) ([]store.Span, error) {
 	if f.trace != nil {

@@ -123,17 +123,23 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 }
 
 // writeJSON encodes first, so that what fails to encode is still a clean 500.
-// Process ids such as <0.83.0> stay readable: nosniff keeps browsers from
-// taking JSON for HTML.
 func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
-	var encoded bytes.Buffer
-	encoder := json.NewEncoder(&encoded)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(body); err != nil {
+	encoded, err := encodeJSON(body)
+	if err != nil {
 		http.Error(w, "the answer cannot be encoded: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	writeBody(w, contentType, status, encoded.Bytes())
+	writeBody(w, contentType, status, encoded)
+}
+
+// encodeJSON leaves process ids such as <0.83.0> readable: nosniff keeps
+// browsers from taking JSON for HTML.
+func encodeJSON(body any) ([]byte, error) {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(body)
+	return encoded.Bytes(), err
 }
 
 func writeBody(w http.ResponseWriter, contentType string, status int, body []byte) {

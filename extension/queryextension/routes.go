@@ -70,6 +70,7 @@ type api struct {
 	// record notes an answered request; route is a path of routes or "other".
 	record  func(ctx context.Context, method, route string, status int, took time.Duration)
 	streams *streams
+	hot     *hot
 	// searches has a place for each search that may run.
 	searches *gate
 	origin   *http.CrossOriginProtection

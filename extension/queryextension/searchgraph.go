@@ -43,7 +43,12 @@ func (a *api) searchGraph(w http.ResponseWriter, req *http.Request, format strin
 			return err
 		}
 		drawing.Title = q.String()
-		return writeDiagram(w, format, drawing)
+		body, err := draw(format, drawing)
+		if err != nil {
+			return err
+		}
+		writeDrawing(w, format, body)
+		return nil
 	}
 	answer := searchGraphJSON{Matches: []endJSON{}}
 	for i := range g.Nodes {

@@ -37,8 +37,8 @@ func Trace(id pcommon.TraceID) Dependency { return Dependency(maphash.Comparable
 // Cache keeps answers. A nil Cache keeps none.
 type Cache struct {
 	maxBytes int
-	// used says that there are answers or fills, else changes are of no
-	// interest.
+	// used says that there are answers, or fills that may become some; else
+	// changes are of no interest.
 	used atomic.Bool
 
 	mu      sync.Mutex
@@ -255,7 +255,7 @@ func (c *Cache) clear() {
 	c.answers.Purge()
 	c.forgetChanges()
 	c.told++ // whatever began before is too old
-	c.used.Store(c.fills > 0)
+	c.used.Store(false)
 }
 
 // Doubt says that something may change at any time from now on. Nothing is

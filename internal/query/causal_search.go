@@ -1,9 +1,333 @@
 package query
 
+import (
+	"iter"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// runCaused gives the spansets of a pipeline over a causal operator. There are
+// two ways, with the same answer:
+//
+//   - from the right: right-hand spans come the latest first, in batches, and
+//     what leads to them is searched; then, so that spansets are whole, what
+//     else the left-hand traces lead to. It stops when enough are found.
+//   - from the left, where the left-hand side is rarer: from all left-hand
+//     spans on.
 func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
-	return &UnsupportedError{c.text() + ": not written yet"}
+	left, right, err := s.sides(c)
+	if err != nil {
+		return err
+	}
+	if left < right/rarer {
+		return s.runLeft(p, c, want, left)
+	}
+	return s.runRight(p, c, want, right)
 }
 
+// sides makes the operands of a causal operator ready, and estimates them.
+func (s *searcher) sides(c *caused) (left, right int64, err error) {
+	for _, side := range []struct {
+		operand  operand
+		estimate *int64
+	}{{c.left, &left}, {c.right, &right}} {
+		if err := s.know(side.operand); err != nil {
+			return 0, 0, err
+		}
+		needed, err := s.needed(side.operand)
+		if err != nil {
+			return 0, 0, err
+		}
+		*side.estimate = needed.estimate
+	}
+	return left, right, nil
+}
+
+// setOf returns the spans that come out of a pipeline over a causal operator.
 func (s *searcher) setOf(p *pipe, c *caused) (spanSet, error) {
-	return nil, &UnsupportedError{c.text() + ": not written yet"}
+	left, right, err := s.sides(c)
+	if err != nil {
+		return nil, err
+	}
+	g := s.newReach(c)
+	if left < right {
+		err = g.fromLeft(left)
+	} else {
+		err = g.fromRight(right)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := g.components(func(*reachNode) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	set := spanSet{}
+	for _, part := range all {
+		if len(p.stages) == 0 {
+			for _, key := range part.spans {
+				set[key.identity()] = key.start
+			}
+			continue
+		}
+		bunches, held, err := s.causedBunches(p, part)
+		if err != nil {
+			return nil, err
+		}
+		s.held -= held
+		for _, b := range bunches {
+			for _, r := range b.records {
+				set[r.key().identity()] = r.wire.Start
+			}
+		}
+	}
+	return set, nil
+}
+
+// fromLeft explores what all left-hand spans lead to.
+func (g *reach) fromLeft(estimate int64) error {
+	return g.fromAll(g.op.left, estimate, g.op.toLeft.other())
+}
+
+// fromRight explores what leads to all right-hand spans.
+func (g *reach) fromRight(estimate int64) error {
+	return g.fromAll(g.op.right, estimate, g.op.toLeft)
+}
+
+func (s side) other() side { return sides[1-s.index] }
+
+func (g *reach) fromAll(o operand, estimate int64, d side) error {
+	selected := g.s.step("select", o.text(), estimate)
+	var from []int
+	for key, err := range g.s.spans(o, nil) {
+		if err != nil {
+			return err
+		}
+		selected.Spans++
+		at, err := g.place(key.ref)
+		if err != nil {
+			return err
+		}
+		from = append(from, at)
+	}
+	step := g.step(d)
+	err := g.explore(from, d)
+	step.Spans = int64(len(g.nodes))
+	return err
+}
+
+func (g *reach) step(d side) *Step {
+	detail := g.op.text()
+	if d.direction == Causes {
+		return g.s.step("causes", detail, 0)
+	}
+	return g.s.step("effects", detail, 0)
+}
+
+// runLeft goes from all left-hand spans to the right.
+func (s *searcher) runLeft(p *pipe, c *caused, want *wanted, estimate int64) error {
+	g := s.newReach(c)
+	if err := g.fromLeft(estimate); err != nil {
+		return err
+	}
+	all, err := g.components(func(*reachNode) bool { return true })
+	if err != nil {
+		return err
+	}
+	give := s.giver(p, g, want)
+	for _, part := range all {
+		if more, err := give(part); err != nil || !more {
+			return err
+		}
+	}
+	return want.finish()
+}
+
+// Bounds of the batches of right-hand spans.
+const (
+	firstBatch = 32
+	mostBatch  = 1024
+)
+
+// runRight goes from right-hand spans to the left.
+func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64) error {
+	r := rightward{reach: s.newReach(c), closed: traceIDs{}, given: map[spanKey]bool{}}
+	r.toLeft, r.toRight = r.step(c.toLeft), r.step(c.toLeft.other())
+	r.give = s.giver(p, r.reach, want)
+	selected := s.step("select", c.right.text(), estimate)
+	var batch []int
+	var last spanKey
+	size := firstBatch
+	for key, err := range s.spans(c.right, want.after) {
+		if err != nil {
+			return err
+		}
+		selected.Spans++
+		if len(batch) >= size {
+			more, err := r.process(batch, last, true)
+			if err != nil || !more {
+				return err
+			}
+			batch, size = batch[:0], min(2*size, mostBatch)
+		}
+		at, err := r.place(key.ref)
+		if err != nil {
+			return err
+		}
+		batch, last = append(batch, at), key
+	}
+	// If the right-hand side was gone over from its beginning, no other span of
+	// it can be part of what is found.
+	if _, err := r.process(batch, last, want.after != nil); err != nil {
+		return err
+	}
+	return want.finish()
+}
+
+// rightward is a search from the right under way.
+type rightward struct {
+	*reach
+	closed          traceIDs // left-hand traces of which all is known that they lead to
+	given           map[spanKey]bool
+	give            func(component) (more bool, err error)
+	toLeft, toRight *Step
+}
+
+// process gives the spansets of a batch of right-hand spans; last is the last
+// one.
+func (r *rightward) process(batch []int, last spanKey, others bool) (more bool, err error) {
+	if err := r.explore(batch, r.op.toLeft); err != nil {
+		return false, err
+	}
+	r.toLeft.Spans = int64(len(r.nodes))
+	for others {
+		if others, err = r.close(); err != nil {
+			return false, err
+		}
+	}
+	parts, err := r.components(r.isCandidate)
+	if err != nil {
+		return false, err
+	}
+	more = true
+	for _, part := range parts {
+		if r.given[part.key] || part.key.latestFirst(last) > 0 {
+			continue // given, or to be given in its turn
+		}
+		r.given[part.key] = true
+		if more, err = r.give(part); err != nil || !more {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// isCandidate reports whether it is known what leads to a node.
+func (r *rightward) isCandidate(n *reachNode) bool { return n.gone[r.op.toLeft.index] }
+
+// close explores what else the left-hand traces lead to that were found, and
+// what leads there; false says that there was nothing more.
+func (r *rightward) close() (more bool, err error) {
+	for _, id := range r.leftTraces() {
+		from, err := r.leftOf(id)
+		if err != nil {
+			return false, err
+		}
+		if err := r.explore(from, r.op.toLeft.other()); err != nil {
+			return false, err
+		}
+		more = true
+	}
+	var rights []int
+	for at := range r.nodes {
+		n := &r.nodes[at]
+		if len(n.right) > 0 && !r.isCandidate(n) && r.isLed(n) {
+			rights = append(rights, at)
+		}
+	}
+	r.toRight.Spans = int64(len(r.nodes))
+	return more || len(rights) > 0, r.explore(rights, r.op.toLeft)
+}
+
+// isLed reports whether something on the left may lead to a node.
+func (r *rightward) isLed(n *reachNode) bool {
+	return slices.ContainsFunc(n.back, func(at int) bool { return !r.op.direct || len(r.nodes[at].left) > 0 })
+}
+
+// leftTraces returns the traces of left-hand spans that lead to candidates and
+// that are not closed, and closes them.
+func (r *rightward) leftTraces() []pcommon.TraceID {
+	var rights []int
+	for at := range r.nodes {
+		if n := &r.nodes[at]; len(n.right) > 0 && r.isCandidate(n) {
+			rights = append(rights, at)
+		}
+	}
+	var leads []bool
+	if r.op.direct {
+		leads = make([]bool, len(r.nodes))
+		for _, at := range rights {
+			for _, to := range r.nodes[at].back {
+				leads[to] = true
+			}
+		}
+	} else {
+		leads = spread(rights, len(r.nodes), func(at int) []int { return r.nodes[at].back })
+	}
+	var traces []pcommon.TraceID
+	for at := range r.nodes {
+		n := &r.nodes[at]
+		if leads[at] && len(n.left) > 0 && r.closed.add(n.ref.TraceID) {
+			traces = append(traces, n.ref.TraceID)
+		}
+	}
+	return traces
+}
+
+// leftOf returns the left-hand spans of a trace.
+func (r *rightward) leftOf(id pcommon.TraceID) ([]int, error) {
+	t, err := r.s.load(id)
+	if err != nil {
+		return nil, err
+	}
+	var from []int
+	for i, is := range r.s.spansOf(r.op.left, t) {
+		if !is {
+			continue
+		}
+		at, err := r.place(t.records[i].Ref)
+		if err != nil {
+			return nil, err
+		}
+		from = append(from, at)
+	}
+	return from, nil
+}
+
+// spans yields the spans that an operand stands for, from a key on, the latest
+// first.
+func (s *searcher) spans(o operand, from *spanKey) iter.Seq2[spanKey, error] {
+	return func(yield func(spanKey, error) bool) {
+		listed, err := s.listed(o)
+		if err != nil {
+			yield(spanKey{}, err)
+			return
+		}
+		member := s.member(o)
+		traced, _ := member.(*traced)
+		for key, err := range s.keys(listed, from) {
+			if err == nil && traced != nil {
+				var set spanSet
+				if set, err = traced.of(key.ref.TraceID); err == nil {
+					if _, is := set[key.identity()]; !is {
+						continue
+					}
+				}
+			}
+			if !yield(key, err) || err != nil {
+				return
+			}
+		}
+	}
 }

@@ -62,7 +62,11 @@ func (r *reader) read(span []byte) (told, error) {
 	if err := r.span.Parse(span); err != nil {
 		return told{}, fmt.Errorf("stored span: %w", err)
 	}
-	s := &r.span
+	return r.tell(&r.span)
+}
+
+// tell returns what a span that was parsed tells.
+func (r *reader) tell(s *otlpwire.Span) (told, error) {
 	t := told{
 		ref:   causal.SpanRef{TraceID: s.TraceID, SpanID: s.SpanID},
 		event: string(str(s.Attributes, causal.AttrEventID)),

@@ -37,41 +37,23 @@ const maxPlaces = 100
 // placer finds the one place that is meant: what is asked for exactly, else
 // the only one that there is.
 type placer struct {
-	asked Place // a "" stands for any
-	known map[string]Place
-	seen  map[Place]bool
-	meant Place
+	asked  Place // a "" stands for any
+	reader Reader
+	seen   map[Place]bool
+	meant  Place
 }
 
 func newPlacer(asked Place) *placer {
-	return &placer{asked: asked, known: map[string]Place{}, seen: map[Place]bool{}}
+	return &placer{asked: asked, seen: map[Place]bool{}}
 }
-
-// maxOrigins bounds what a placer remembers.
-const maxOrigins = 4096
 
 // of returns the place of a span.
 func (p *placer) of(span store.Span) (Place, error) {
-	if place, ok := p.known[string(span.Origin)]; ok {
-		return place, nil
-	}
-	traces, err := store.Traces([]store.Span{{Origin: span.Origin}})
+	o, err := p.reader.originOf(span.Origin)
 	if err != nil {
 		return Place{}, err
 	}
-	attributes := traces.ResourceSpans().At(0).Resource().Attributes()
-	var place Place
-	if v, ok := attributes.Get(attrService); ok {
-		place.Service = v.AsString()
-	}
-	if v, ok := attributes.Get(attrNode); ok {
-		place.Node = v.AsString()
-	}
-	if len(p.known) == maxOrigins {
-		clear(p.known)
-	}
-	p.known[string(span.Origin)] = place
-	return place, nil
+	return Place{Service: string(str(o.resource, attrService)), Node: string(str(o.resource, attrNode))}, nil
 }
 
 // selection is what is true of all spans at the places that are asked for, as far as a store can tell.

@@ -11,9 +11,9 @@ import (
 // result is a spanset that came out of a pipeline.
 type result struct {
 	key     spanKey // of its latest span
-	members []spanKey
 	spanset Spanset
-	bytes   int
+	bytes   int       // that the spanset holds
+	shown   []spanKey // the spanset's spans
 }
 
 // identity is what makes two spans one.
@@ -54,6 +54,7 @@ func (s *searcher) result(p *pipe, b bunch) (*result, error) {
 			f.key = key
 		}
 		if i < s.opts.MaxSpans {
+			f.shown = append(f.shown, r.key())
 			f.spanset.Spans = append(f.spanset.Spans, r.Span)
 			f.bytes += len(r.Span.Origin) + len(r.Span.Bytes)
 		}

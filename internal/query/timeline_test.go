@@ -151,18 +151,6 @@ func TestPlaces(t *testing.T) {
 	require.Len(t, several.Places, maxPlaces)
 }
 
-// TestPlacerForgets: what origins say is remembered of some only.
-func TestPlacerForgets(t *testing.T) {
-	p := newPlacer(Place{})
-	for i := range maxOrigins + 2 {
-		want := Place{Service: fmt.Sprint("s", i)}
-		got, err := p.of(encodedAt(spec{ref: ref(1, 1)}, want))
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-		require.LessOrEqual(t, len(p.known), maxOrigins)
-	}
-}
-
 // TestTimelineIsTheModel goes through timelines page by page.
 func TestTimelineIsTheModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
