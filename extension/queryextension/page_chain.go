@@ -48,16 +48,29 @@ type chainReason struct {
 // chainPage shows what led to a span and what it led to: as a diagram, and in
 // words.
 func (a *api) chainPage(w http.ResponseWriter, req *http.Request) error {
-	root, g, err := a.chain(req, a.rootOfGraph)
+	data, err := a.chainData(req)
 	if err != nil {
 		return a.writePageProblem(w, err)
 	}
-	data, err := newChainData(root, g, a.now())
-	if err != nil {
-		return err
-	}
-	data.Forms = chainForms(req, root)
 	return writePage(w, "page_chain.html", http.StatusOK, data)
+}
+
+func (a *api) chainData(req *http.Request) (chainData, error) {
+	opts, err := a.chainOptions(req)
+	if err != nil {
+		return chainData{}, err
+	}
+	root, err := a.rootOfGraph(req)
+	if err != nil {
+		return chainData{}, err
+	}
+	g, err := a.follow(req, root, opts)
+	if err != nil {
+		return chainData{}, err
+	}
+	data, err := newChainData(root, g, a.now())
+	data.Forms = chainForms(req, root)
+	return data, err
 }
 
 func (a *api) writePageProblem(w http.ResponseWriter, err error) error {
