@@ -53,9 +53,9 @@ func TestAReaderSeesAFailuresChain(t *testing.T) {
 	require.Equal(t, 1, b.count("#failures"))
 
 	b.click("#q")
-	b.write(`{ status = error } | by(resource.service.name)`)
+	b.write(`{ status = error } ->> { name =~ "spawn.*" }`)
 	b.loading(func() { b.click("button") })
-	require.Contains(t, b.text("#found ~ div .group"), "resource.service.name = ")
+	require.Contains(t, b.text("#found ~ div tbody"), "spawn payment_worker", "the restarts that failures led to")
 	require.Empty(t, b.refused)
 	b.click("#q")
 	b.write(" | oops")
