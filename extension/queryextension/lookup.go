@@ -2,6 +2,7 @@ package queryextension
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"unicode/utf8"
@@ -51,6 +52,7 @@ func (a *api) traceBody(ctx context.Context, id pcommon.TraceID) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+	settleOrder(traces)
 	body, err := (&ptrace.JSONMarshaler{}).MarshalTraces(traces)
 	if err != nil {
 		return nil, err
@@ -59,6 +61,22 @@ func (a *api) traceBody(ctx context.Context, id pcommon.TraceID) ([]byte, error)
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
 	return body, nil
+}
+
+// settleOrder orders the spans of a trace by when they began and, where the
+// store leaves it open, by their ids: an answer is the same as long as what is
+// stored is.
+func settleOrder(traces ptrace.Traces) {
+	before := func(a, b ptrace.Span) bool {
+		x, y := a.SpanID(), b.SpanID()
+		return cmp.Or(cmp.Compare(a.StartTimestamp(), b.StartTimestamp()), bytes.Compare(x[:], y[:]), cmp.Compare(a.Kind(), b.Kind())) < 0
+	}
+	for _, rs := range traces.ResourceSpans().All() {
+		rs.ScopeSpans().At(0).Spans().Sort(before)
+	}
+	traces.ResourceSpans().Sort(func(a, b ptrace.ResourceSpans) bool {
+		return before(a.ScopeSpans().At(0).Spans().At(0), b.ScopeSpans().At(0).Spans().At(0))
+	})
 }
 
 // eventJSON is the span of an event, and the other spans that bear the id.

@@ -207,7 +207,7 @@ func TestPageLeavesOutWhatTheCollectorSaysOfItself(t *testing.T) {
 	require.NotContains(t, read, "|scope-under-test|")
 
 	span := newest(t, s)
-	s.sel = func(context.Context, store.Selection) iter.Seq2[store.Span, error] {
+	s.selected = func(context.Context, store.Selection) iter.Seq2[store.Span, error] {
 		return func(yield func(store.Span, error) bool) {
 			for yield(span, nil) {
 			}
@@ -237,7 +237,7 @@ func TestPageIsShownWithoutWhatCannotBeRead(t *testing.T) {
 		"The list cannot be read: block 7: bad checksum":                                    errors.New("block 7: bad checksum"),
 		"The list cannot be read: the request was given up: the client left or the collect": context.Canceled,
 	} {
-		s.sel = func(context.Context, store.Selection) iter.Seq2[store.Span, error] {
+		s.selected = func(context.Context, store.Selection) iter.Seq2[store.Span, error] {
 			return func(yield func(store.Span, error) bool) { _ = yield(span, nil) && yield(store.Span{}, err) }
 		}
 		_, read := serving(t, s).page(t, "/", http.StatusOK)
@@ -245,7 +245,7 @@ func TestPageIsShownWithoutWhatCannotBeRead(t *testing.T) {
 		require.Equal(t, 2, strings.Count(read, "|pay|"))
 		require.NotContains(t, read, "Nothing that is stored has failed.")
 	}
-	s.sel = func(context.Context, store.Selection) iter.Seq2[store.Span, error] {
+	s.selected = func(context.Context, store.Selection) iter.Seq2[store.Span, error] {
 		return func(yield func(store.Span, error) bool) { yield(store.Span{Bytes: []byte{1}}, nil) }
 	}
 	_, read := serving(t, s).page(t, "/", http.StatusOK)
@@ -268,7 +268,7 @@ func TestPageAsksForWhatBeganUpToNow(t *testing.T) {
 func TestListsHaveTheirOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFaulty()
-		s.sel = func(ctx context.Context, _ store.Selection) iter.Seq2[store.Span, error] {
+		s.selected = func(ctx context.Context, _ store.Selection) iter.Seq2[store.Span, error] {
 			return func(yield func(store.Span, error) bool) {
 				<-ctx.Done()
 				yield(store.Span{}, ctx.Err())
@@ -379,7 +379,7 @@ func TestPageAnswersQueries(t *testing.T) {
 	_, read = c.page(t, q(" "), http.StatusOK)
 	require.Contains(t, read, "What came in lately")
 	_, read = c.page(t, q("{}")+"&cursor=x", http.StatusBadRequest)
-	require.Contains(t, read, "Not answered the cursor cannot be used")
+	require.Regexp(t, "Not answered .*cursor", read)
 	require.NotContains(t, read, "^")
 }
 

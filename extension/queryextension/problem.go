@@ -97,7 +97,7 @@ func (a *api) asQueryProblem(err error) *problem {
 		return unsupported(newProblem(http.StatusBadRequest, "q", "%s", e.Problem))
 	}
 	if e, ok := errors.AsType[*query.CursorError](err); ok {
-		return newProblem(http.StatusBadRequest, "cursor", "the cursor cannot be used: %s", e.Problem)
+		return newProblem(http.StatusBadRequest, "cursor", "%s", e.Problem)
 	}
 	if e, ok := errors.AsType[*query.BoundError](err); ok {
 		return newProblem(http.StatusUnprocessableEntity, "", "%s", e.Problem)

@@ -134,7 +134,7 @@ func TestStateProblems(t *testing.T) {
 		"order%2F17?at=today":        {400, "at", `"today" is no time`},
 		"order%2F17?types=magic":     {400, "types", `"magic" is no type of edges`},
 		"order%2F17?limit=0":         {400, "limit", `"0" is not allowed: must be a number from 1 to 1000`},
-		"order%2F17?cursor=x":        {400, "cursor", "the cursor cannot be used: it is not one that this call gave"},
+		"order%2F17?cursor=x":        {400, "cursor", `cursor "x" is not one that this call gave`},
 		"order%2F17?min_confidence=": {200, "", ""},
 	} {
 		if want.status == http.StatusOK {

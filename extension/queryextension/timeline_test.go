@@ -112,7 +112,7 @@ func TestTimelineProblems(t *testing.T) {
 		"<0.83.0>/timeline?start=today":   {400, "start", `"today" is no time`},
 		"<0.83.0>/timeline?start=2&end=1": {400, "end", `the end 1 is not after the start 2`},
 		"<0.83.0>/timeline?types=magic":   {400, "types", `"magic" is no type of edges`},
-		"<0.83.0>/timeline?cursor=x":      {400, "cursor", "the cursor cannot be used: it is not one that this call gave"},
+		"<0.83.0>/timeline?cursor=x":      {400, "cursor", `cursor "x" is not one that this call gave`},
 		"<0.83.0>/timeline?q=x":           {400, "q", `unknown parameter "q"`},
 		"<0.83.0>/timeline":               {422, "", "allowed are 10B (query::max_bytes of the extension)"},
 	} {

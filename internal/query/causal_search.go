@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 
@@ -158,7 +159,7 @@ func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64) er
 	selected := s.step("select", c.right.text(), estimate)
 	var batch []int
 	var last spanKey
-	size := firstBatch
+	size := cmp.Or(s.opts.batch, firstBatch)
 	for key, err := range s.spans(c.right, want.after) {
 		if err != nil {
 			return err

@@ -31,7 +31,7 @@ func pickOne[T any](d dice, from ...T) T { return from[d(len(from))] }
 // shared or empty, and spans that are sent again with other links.
 func (d dice) requests() []ptrace.Traces {
 	var out []ptrace.Traces
-	for range 1 + d(12) {
+	for range 1 + d(24) {
 		td := d.request()
 		out = append(out, td)
 		if d.chance(10) {
@@ -134,7 +134,7 @@ func (d dice) links(span ptrace.Span) {
 
 // query draws the text of a query.
 func (d dice) query() string {
-	text := d.spansets(3)
+	text := d.spansets(1 + d(3))
 	for range d(3) {
 		text += " | " + d.stage()
 	}
@@ -173,7 +173,7 @@ func (d dice) condition(depth int) string {
 		return "(" + d.condition(depth-1) + " || " + d.condition(depth-1) + ")"
 	case depth > 0 && n == 2:
 		return "!(" + d.condition(depth-1) + ")"
-	case n == 3:
+	case n < 6:
 		return "true"
 	}
 	op := pickOne(d, "=", "!=", "<", "<=", ">", ">=")

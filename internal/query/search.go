@@ -27,6 +27,10 @@ type SearchOptions struct {
 	Cursor string
 	// Explain fills Answer.Plan.
 	Explain bool
+
+	// batch is how many right-hand spans a causal operator begins with; 0: as
+	// is good. Tests begin with few.
+	batch int
 }
 
 // Answer is what a search found.

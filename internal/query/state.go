@@ -201,7 +201,7 @@ func (h *history) answer(ctx context.Context, src SearchSource, opts StateOption
 		}
 		end = slices.IndexFunc(h.transitions, func(t Transition) bool { return t.moment == shown })
 		if end < 0 {
-			return State{}, &CursorError{Problem: "the transition where it ended is not part of the history any more"}
+			return State{}, &CursorError{Problem: "the transition where the cursor ended is not part of the history any more"}
 		}
 	}
 	begin := max(0, end-opts.Limit)

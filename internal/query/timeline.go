@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -168,7 +169,7 @@ func (m moment) String() string {
 func (m *moment) parse(text string) error {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) != momentBytes {
-		return &CursorError{Problem: "it is not one that this call gave"}
+		return &CursorError{Problem: fmt.Sprintf("cursor %q is not one that this call gave", text)}
 	}
 	m.start = binary.BigEndian.Uint64(b)
 	m.seq = int64(binary.BigEndian.Uint64(b[8:]))
