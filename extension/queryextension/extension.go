@@ -154,6 +154,7 @@ func (e *queryExtension) newAPI() *api {
 		registry: &e.registry,
 		monitor:  e.monitor,
 		version:  e.settings.BuildInfo.Version,
+		self:     e.settings.BuildInfo.Command,
 		started:  time.Now(),
 		now:      time.Now,
 		logger:   e.settings.Logger,

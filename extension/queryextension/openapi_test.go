@@ -92,6 +92,7 @@ var (
 	missingTrace = "/api/v1/traces/" + strings.Repeat("a", 32)
 	storedSpan   = storedTrace + "/spans/" + storetest.SpanID(9).String()
 	spanGraph    = "/api/v1/graph?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
+	pageOfChain  = "/chain?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
 	jsonBody     = http.Header{"Content-Type": {"application/json"}}
 	plainBody    = http.Header{"Content-Type": {"text/plain"}}
 )
@@ -163,6 +164,13 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: "/", status: 200},
 			{method: "GET", path: "/?a=b", status: 400},
+			{method: "GET", path: "/?q=%7B%7D", status: 200},
+			{method: "GET", path: "/?q=%7B", status: 400},
+			{method: "GET", path: pageOfChain, status: 200},
+			{method: "GET", path: "/chain?event=order%2F17&service=pay&direction=causes", status: 200},
+			{method: "GET", path: "/chain", status: 400},
+			{method: "GET", path: "/chain?format=svg", status: 400},
+			{method: "GET", path: "/chain?event=nothing", status: 404},
 			{method: "GET", path: storedTrace, status: 200},
 			{method: "GET", path: "/api/v1/traces/xyz", status: 400},
 			{method: "GET", path: missingTrace, status: 404},
@@ -256,6 +264,8 @@ var worlds = map[string]world{
 		store:  stocked,
 		change: func(cfg *Config) { cfg.Query.MaxBytes = 10; cfg.HTTP.MaxRequestBodySize = 10; cfg.Control = true },
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 422},
+			{method: "GET", path: pageOfChain, status: 422},
 			{method: "GET", path: storedTrace, status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17", status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17/chain", status: 422},
@@ -299,6 +309,8 @@ var worlds = map[string]world{
 		change: controlled,
 		before: lettersFail(&store.UnavailableError{Reason: "no space"}),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 503},
+			{method: "GET", path: pageOfChain, status: 503},
 			{method: "GET", path: storedTrace, status: 503},
 			{method: "GET", path: "/api/v1/events/e", status: 503},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 503},
@@ -324,6 +336,8 @@ var worlds = map[string]world{
 		change: controlled,
 		before: lettersFail(errors.New("dead letters: bad checksum")),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 500},
+			{method: "GET", path: pageOfChain, status: 500},
 			{method: "GET", path: storedTrace, status: 500},
 			{method: "GET", path: "/api/v1/events/e", status: 500},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 500},
@@ -352,6 +366,8 @@ var worlds = map[string]world{
 		store:  failingWith(context.DeadlineExceeded),
 		before: lettersFail(context.DeadlineExceeded),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 504},
+			{method: "GET", path: pageOfChain, status: 504},
 			{method: "GET", path: storedTrace, status: 504},
 			{method: "GET", path: "/api/v1/events/e", status: 504},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 504},

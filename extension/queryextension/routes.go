@@ -41,7 +41,8 @@ type route struct {
 var routes = slices.Concat(ownRoutes, toolRoutes)
 
 var ownRoutes = []route{
-	{method: "GET", path: "/", handle: (*api).page},
+	{method: "GET", path: "/", query: []string{"q", "cursor"}, handle: (*api).page},
+	{method: "GET", path: "/chain", query: slices.Concat([]string{"event", "service", "node", "trace", "span"}, chainParameters), handle: (*api).chainPage},
 	{method: "GET", path: "/api/v1/traces/{trace_id}", handle: (*api).trace},
 	{method: "GET", path: "/api/v1/events/{event_id}", query: []string{"service", "node", "limit"}, handle: (*api).event},
 	{method: "GET", path: "/api/v1/events/{event_id}/chain", query: slices.Concat([]string{"service", "node"}, chainParameters), handle: (*api).eventChain},
@@ -76,6 +77,7 @@ type api struct {
 	registry *registry
 	monitor  *pressure.Monitor
 	version  string
+	self     string // the collector's own service.name
 	started  time.Time
 	now      func() time.Time
 	logger   *zap.Logger
