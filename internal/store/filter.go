@@ -14,8 +14,8 @@ type filter struct {
 	texts      [3][]int // name, status message, event name
 	numbers    [2][]int // kind, status
 	lasted     []int
-	lengths    [3]uint64 // bit n: a key of n modulo 64 bytes is asked for
-	resource   uint64    // the leaves that the origin decides
+	lengths    uint64 // bit n: an attribute of the span with a key of n modulo 64 bytes is asked for
+	resource   uint64 // the leaves that the origin decides
 }
 
 // leaf is a condition on one value.
@@ -118,10 +118,11 @@ func (f *filter) value(of Field, accept func(field.Value) bool) expression {
 	switch of.Of {
 	case OfSpan, OfResource, OfEvent:
 		e := f.leaf(l, &f.attributes[of.Of])
-		if e != nil {
-			f.lengths[of.Of] |= 1 << (len(of.Key) & 63)
-		}
-		if e != nil && of.Of == OfResource {
+		switch {
+		case e == nil:
+		case of.Of == OfSpan:
+			f.lengths |= 1 << (len(of.Key) & 63)
+		case of.Of == OfResource:
 			f.resource |= 1 << (len(f.leaves) - 1)
 		}
 		return e

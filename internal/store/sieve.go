@@ -78,22 +78,19 @@ func (s *sieve) ofOrigin(origin []byte) (uint64, error) {
 // among returns the leaves that are true of attributes.
 func (s *sieve) among(of FieldOf, attrs []otlpwire.Attr) (bits uint64) {
 	for i := range attrs {
-		bits |= s.ofAttribute(of, &attrs[i])
+		for _, n := range s.attributes[of] {
+			if string(attrs[i].Key) == s.leaves[n].key && s.isTrue(n, attrs[i].Value) {
+				bits |= 1 << n
+			}
+		}
 	}
 	return bits
 }
 
-func (s *sieve) ofAttribute(of FieldOf, a *otlpwire.Attr) (bits uint64) {
-	for _, n := range s.attributes[of] {
-		l := &s.leaves[n]
-		if string(a.Key) != l.key {
-			continue
-		}
-		if v, ok := field.Decode(a.Value); ok && l.accept(v) {
-			bits |= 1 << n
-		}
-	}
-	return bits
+// isTrue reports whether a leaf is true of an attribute with its key.
+func (s *sieve) isTrue(leaf int, value otlpwire.Value) bool {
+	v, ok := field.Decode(value)
+	return ok && s.leaves[leaf].accept(v)
 }
 
 // Numbers of the fields of opentelemetry.proto.trace.v1.Span and Status.
@@ -122,22 +119,29 @@ func (s *sieve) look(b []byte) (start, bits uint64, ok bool) {
 	var at found
 	s.events = s.events[:0]
 	for len(b) > 0 {
-		tag, n := uvarint(b)
-		if n <= 0 {
-			return 0, 0, false
+		tag, n := uint64(b[0]), 1
+		if tag >= 0x80 {
+			if tag, n = binary.Uvarint(b); n <= 0 {
+				return 0, 0, false
+			}
 		}
 		b = b[n:]
 		switch protowire.Type(tag & 7) {
 		case protowire.BytesType:
-			size, n := uvarint(b)
-			if n <= 0 || size > uint64(len(b)-n) {
+			size, n := uint64(0), 1
+			if len(b) > 0 && b[0] < 0x80 {
+				size = uint64(b[0])
+			} else if size, n = binary.Uvarint(b); n <= 0 {
+				return 0, 0, false
+			}
+			if size > uint64(len(b)-n) {
 				return 0, 0, false
 			}
 			value := b[n : n+int(size)]
 			b = b[n+int(size):]
 			switch tag >> 3 {
 			case spanAttributes:
-				if s.asks(value) {
+				if s.lengths != 0 {
 					own, ok := s.ofEncoded(value)
 					if !ok {
 						return 0, 0, false
@@ -165,7 +169,7 @@ func (s *sieve) look(b []byte) (start, bits uint64, ok bool) {
 			}
 			b = b[8:]
 		case protowire.VarintType:
-			value, n := uvarint(b)
+			value, n := binary.Uvarint(b)
 			if n <= 0 {
 				return 0, 0, false
 			}
@@ -186,39 +190,44 @@ func (s *sieve) look(b []byte) (start, bits uint64, ok bool) {
 	return at.start, bits | own, ok
 }
 
-// uvarint is binary.Uvarint with the usual case, one byte, inlined.
-func uvarint(b []byte) (uint64, int) {
-	if len(b) > 0 && b[0] < 0x80 {
-		return uint64(b[0]), 1
-	}
-	return binary.Uvarint(b)
-}
-
-// asks reports whether an encoded attribute of the span may have a key that a
-// leaf asks for; it looks at the key's length.
-func (s *sieve) asks(kv []byte) bool {
+// ofEncoded returns the leaves that are true of an encoded attribute of the
+// span. Nearly always its key's length says that there are none.
+func (s *sieve) ofEncoded(kv []byte) (bits uint64, ok bool) {
 	const keyTag, valueTag = 1<<3 | byte(protowire.BytesType), 2<<3 | byte(protowire.BytesType)
-	lengths := s.lengths[OfSpan]
-	if lengths == 0 {
-		return false
-	}
-	key := 0
+	at := 0 // pdata writes the value first
 	if len(kv) > 2 && kv[0] == valueTag && kv[1] < 0x80 {
-		key = 2 + int(kv[1])
+		at = 2 + int(kv[1])
 	}
-	if key+1 >= len(kv) || kv[key] != keyTag || kv[key+1] >= 0x80 {
-		return true
+	var key []byte
+	if at+1 < len(kv) && kv[at] == keyTag && kv[at+1] < 0x80 && at+2+int(kv[at+1]) <= len(kv) {
+		if s.lengths>>(kv[at+1]&63)&1 == 0 {
+			return 0, true
+		}
+		key = kv[at+2 : at+2+int(kv[at+1])]
+		if !s.asksFor(key) {
+			return 0, true
+		}
 	}
-	return lengths>>(kv[key+1]&63)&1 != 0
-}
-
-// ofEncoded returns the leaves that are true of an encoded attribute.
-func (s *sieve) ofEncoded(kv []byte) (uint64, bool) {
 	a, err := otlpwire.ParseAttr(kv)
 	if err != nil {
 		return 0, false
 	}
-	return s.ofAttribute(OfSpan, &a), true
+	for _, n := range s.attributes[OfSpan] {
+		if string(a.Key) == s.leaves[n].key && s.isTrue(n, a.Value) {
+			bits |= 1 << n
+		}
+	}
+	return bits, true
+}
+
+// asksFor reports whether a leaf is about attributes of the span with a key.
+func (s *sieve) asksFor(key []byte) bool {
+	for _, n := range s.attributes[OfSpan] {
+		if s.leaves[n].key == string(key) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *found) readStatus(b []byte) bool {

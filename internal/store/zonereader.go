@@ -16,6 +16,8 @@ type zoneReader struct {
 	match func(Span) (bool, error)
 	rows  []head.Span
 	found []merged // of the zone being read
+
+	looked, size int64 // what was read of it, spans and bytes
 }
 
 func newZoneReader(s *selecting) *zoneReader {
@@ -36,7 +38,8 @@ func (r *zoneReader) read(t *task) ([]merged, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	r.found = r.found[:0]
+	r.found, r.looked, r.size = r.found[:0], 0, 0
+	defer func() { r.spans.Add(r.looked); r.bytes.Add(r.size) }()
 	p := r.parts[t.part]
 	var err error
 	if p.part != nil {
@@ -71,6 +74,9 @@ func (r *zoneReader) headZone(p *selectPart, t *task) error {
 	first := int(t.zone.number) * head.ZoneRows
 	end := min(first+head.ZoneRows, p.rows)
 	for ; first < end; first += headRows {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
 		r.rows = p.head.Rows(r.rows[:0], first, min(first+headRows, end), false)
 		for i := range r.rows {
 			if err := r.row(fromHead(r.rows[i]), false); err != nil {
@@ -85,17 +91,14 @@ func (r *zoneReader) headZone(p *selectPart, t *task) error {
 // row adds a row to what was found unless it cannot be wanted. fleeting says
 // that its bytes are not to be kept.
 func (r *zoneReader) row(span Span, fleeting bool) error {
-	if err := r.ctx.Err(); err != nil {
-		return err
-	}
-	r.spans.Add(1)
-	r.bytes.Add(int64(len(span.Bytes)))
+	r.looked++
+	r.size += int64(len(span.Bytes))
 	passes, err := r.sieve.passes(&span)
 	if err != nil || !passes {
 		return err
 	}
 	if r.sel.IgnoresLinks {
-		if matches, err := r.match(span); err != nil || !matches {
+		if matches, err := r.matches(span); err != nil || !matches {
 			return err
 		}
 	}
@@ -109,14 +112,18 @@ func (r *zoneReader) row(span Span, fleeting bool) error {
 	return err
 }
 
+func (r *zoneReader) matches(span Span) (bool, error) {
+	if err := r.ctx.Err(); err != nil {
+		return false, err
+	}
+	return r.match(span)
+}
+
 // matching keeps those of some spans that match.
 func (r *zoneReader) matching(spans []merged) ([]merged, error) {
 	kept := spans[:0]
 	for _, m := range spans {
-		if err := r.ctx.Err(); err != nil {
-			return nil, err
-		}
-		matches, err := r.match(m.Span)
+		matches, err := r.matches(m.Span)
 		if err != nil {
 			return nil, err
 		}
