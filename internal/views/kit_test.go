@@ -118,7 +118,7 @@ func counts(t require.TestingT, s *Summary) string {
 	sum.Pending = nil
 	encoded, err := sum.Encode()
 	require.NoError(t, err)
-	text, err := decompress(encoded)
+	text, err := decompressor.DecodeAll(encoded, nil)
 	require.NoError(t, err)
 	return string(text)
 }
