@@ -3,6 +3,7 @@ package queryextension
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
@@ -61,7 +62,7 @@ func (a *api) search(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer, err := newSearchJSON(found)
+	answer, err := a.newSearchJSON(found)
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,10 @@ func (a *api) find(ctx context.Context, q *traceql.Query, opts query.SearchOptio
 	return query.Search(ctx, a.store, q, opts)
 }
 
-func newSearchJSON(found query.Answer) (searchJSON, error) {
+func (a *api) newSearchJSON(found query.Answer) (searchJSON, error) {
+	if err := a.checkAnswer(found); err != nil {
+		return searchJSON{}, err
+	}
 	answer := searchJSON{
 		Spansets: make([]spansetJSON, 0, len(found.Spansets)), Truncated: found.Truncated, Cursor: found.Cursor, Plan: found.Plan,
 	}
@@ -122,6 +126,25 @@ func newSearchJSON(found query.Answer) (searchJSON, error) {
 	return answer, nil
 }
 
+// checkAnswer refuses an answer that repeats so much of what was found, in the
+// paths of many spansets, that it is more than one query may hold.
+func (a *api) checkAnswer(found query.Answer) error {
+	spans, size := 0, 0
+	count := func(all []store.Span) {
+		spans += len(all)
+		for _, span := range all {
+			size += len(span.Origin) + len(span.Bytes)
+		}
+	}
+	for i := range found.Spansets {
+		count(found.Spansets[i].Spans)
+		for j := range found.Spansets[i].Path.Nodes {
+			count(found.Spansets[i].Path.Nodes[j].Spans)
+		}
+	}
+	return a.checkSize(spans, size)
+}
+
 func newSpansetJSON(set *query.Spanset, reader *query.Reader) (spansetJSON, error) {
 	path, err := newGraphJSON(set.Path)
 	if err != nil {
@@ -129,7 +152,7 @@ func newSpansetJSON(set *query.Spanset, reader *query.Reader) (spansetJSON, erro
 	}
 	answer := spansetJSON{Spans: make([]matchJSON, len(set.Spans)), Matched: set.Matched, Path: path.Nodes, PathEdges: path.Edges}
 	for _, by := range set.By {
-		answer.By = append(answer.By, fieldJSON{by.Field.String(), plainJSON(by.Value)})
+		answer.By = addField(answer.By, by.Field, by.Value)
 	}
 	for _, figure := range set.Figures {
 		answer.Figures = append(answer.Figures, figureJSON{figure.Aggregate.String(), doubleJSON(figure.Value)})
@@ -158,7 +181,16 @@ func selected(span store.Span, fields []traceql.FieldExpr, reader *query.Reader)
 	}
 	var values []fieldJSON
 	for _, field := range fields {
-		values = append(values, fieldJSON{field.String(), plainJSON(record.ValueOf(field))})
+		values = addField(values, field, record.ValueOf(field))
 	}
 	return values, nil
+}
+
+// addField adds a field and its value, once however often it is asked for.
+func addField(values []fieldJSON, field traceql.FieldExpr, value any) []fieldJSON {
+	name := field.String()
+	if slices.ContainsFunc(values, func(known fieldJSON) bool { return known.Field == name }) {
+		return values
+	}
+	return append(values, fieldJSON{name, plainJSON(value)})
 }

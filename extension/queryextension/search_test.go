@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
+	"github.com/otelscope/otelscope/internal/traceql"
 )
 
 func searchPath(q string, more ...string) string {
@@ -79,16 +82,17 @@ func TestSearch(t *testing.T) {
 		`{ .nothing = 1 }`:          "",
 		`{ name = "order" } >> { }`: "send",
 		`{ status = error } -> { }`: "hear",
-		`{ name = "order" } ->> { span.scope.event.id = "retry" }`:                  "retry",
-		`{ name = "retry" } <<- { name = "charge" }`:                                "charge",
-		`{ name = "order" } ->> { name = "charge" } | select(path)`:                 "charge, path order send charge: order>send send>charge",
-		`{ } | by(resource.service.name) | count() > 1`:                             "hear, retry, by resource.service.name=shop, count()=2\norder, send, by resource.service.name=shop, count()=2",
-		`{ status = error } | select(status, kind, duration, span.x, event:name)`:   "charge status=error kind=producer duration=1 span.x=<nil> event:name=<nil>",
-		`{ status = error } | max(duration) >= 1ns`:                                 "charge, max(duration)=1",
-		`{ } ->[state_transition] { }`:                                              "retry",
-		`{ name = "order" } ->> { name = "retry" } within 210ns`:                    "retry",
-		`{ name = "order" } ->> { name = "retry" } within 209ns`:                    "",
-		`{ resource.service.name =~ "s.*" && span.scope.process.id = "<0.83.0>" } `: "hear, retry\norder, send\ncharge",
+		`{ name = "order" } ->> { span.scope.event.id = "retry" }`:                     "retry",
+		`{ name = "retry" } <<- { name = "charge" }`:                                   "charge",
+		`{ name = "order" } ->> { name = "charge" } | select(path)`:                    "charge, path order send charge: order>send send>charge",
+		`{ } | by(resource.service.name) | count() > 1`:                                "hear, retry, by resource.service.name=shop, count()=2\norder, send, by resource.service.name=shop, count()=2",
+		`{ status = error } | select(status, kind, duration, span.x, event:name)`:      "charge status=error kind=producer duration=1 span.x=<nil> event:name=<nil>",
+		`{ status = error } | by(name, name) | select(kind, span:kind) | select(kind)`: "charge kind=producer, by name=charge",
+		`{ status = error } | max(duration) >= 1ns`:                                    "charge, max(duration)=1",
+		`{ } ->[state_transition] { }`:                                                 "retry",
+		`{ name = "order" } ->> { name = "retry" } within 210ns`:                       "retry",
+		`{ name = "order" } ->> { name = "retry" } within 209ns`:                       "",
+		`{ resource.service.name =~ "s.*" && span.scope.process.id = "<0.83.0>" } `:    "hear, retry\norder, send\ncharge",
 	} {
 		var got foundJSON
 		c.get(t, searchPath(q)).into(t, &got)
@@ -303,4 +307,61 @@ func TestGate(t *testing.T) {
 	leave, err = g.enter(gone)
 	require.NoError(t, err, "there is a place")
 	leave()
+}
+
+// TestRepetitionIsBounded: a small part of what is stored may be on the way to
+// much.
+func TestRepetitionIsBounded(t *testing.T) {
+	s := shop(t)
+	spans, err := s.Trace(t.Context(), storetest.TraceID(1))
+	require.NoError(t, err)
+	path := query.Graph{Nodes: []query.Node{{Spans: spans}}}
+	a := &api{cfg: testConfig()}
+	a.cfg.Query.MaxBytes = 2000
+	_, err = a.newSearchJSON(query.Answer{Spansets: []query.Spanset{{Path: path, Spans: spans}}})
+	require.NoError(t, err)
+	_, err = a.newSearchJSON(query.Answer{Spansets: slices.Repeat([]query.Spanset{{Path: path}}, 10)})
+	var large *query.SizeError
+	require.ErrorAs(t, err, &large)
+	require.Equal(t, 20, large.Spans)
+}
+
+func TestBrokenSpansAreNoAnswer(t *testing.T) {
+	a := &api{cfg: testConfig()}
+	broken := store.Span{Bytes: []byte{0xff}}
+	for name, set := range map[string]query.Spanset{
+		"spans":    {Spans: []store.Span{broken}},
+		"path":     {Path: query.Graph{Nodes: []query.Node{{Spans: []store.Span{broken}}}}},
+		"selected": {Spans: []store.Span{{Origin: []byte{0xff}}}, Fields: []traceql.FieldExpr{traceql.Name}},
+	} {
+		_, err := a.newSearchJSON(query.Answer{Spansets: []query.Spanset{set}})
+		require.Error(t, err, name)
+	}
+	_, err := selected(broken, []traceql.FieldExpr{traceql.Name}, &query.Reader{})
+	require.Error(t, err)
+	_, err = newStateJSON("e", query.State{Span: &broken})
+	require.Error(t, err)
+}
+
+func TestValues(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{nil, "null"},
+		{"a", `"a"`},
+		{int64(math.MinInt64), "-9223372036854775808"},
+		{0.5, "0.5"},
+		{math.Inf(1), `"Infinity"`},
+		{math.Inf(-1), `"-Infinity"`},
+		{math.NaN(), `"NaN"`},
+		{true, "true"},
+		{2 * time.Second, "2000000000"},
+		{traceql.StatusError, `"error"`},
+		{traceql.KindConsumer, `"consumer"`},
+	} {
+		got, err := json.Marshal(plainJSON(c.value))
+		require.NoError(t, err)
+		require.Equal(t, c.want, string(got))
+	}
 }
