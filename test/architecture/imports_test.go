@@ -54,6 +54,7 @@ var rules = map[string]rule{
 	"internal/traceql":           {},
 	"internal/query":             {ours: []string{"internal/causal", "internal/otlpwire", "internal/store", "internal/traceql"}, others: []string{pdata}},
 	"internal/views":             {ours: []string{"internal/causal"}, others: []string{"github.com/klauspost/compress/"}},
+	"internal/tail":              {ours: []string{"internal/query", "internal/store", "internal/traceql"}},
 	"internal/pressure":          {others: []string{"github.com/KimMachineGun/automemlimit/"}},
 	"internal/sample":            {ours: []string{"internal/otlpwire"}, others: []string{"github.com/elastic/go-freelru", "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"}},
 	"internal/condition":         {others: []string{pdata, "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl", "go.opentelemetry.io/collector/component", "go.uber.org/zap"}},
