@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -312,6 +313,35 @@ func TestReadersThatTakeNothingAreCutOff(t *testing.T) {
 	for received := int64(1); c.extension.tail.Stats().Subscriptions > 0; received++ {
 		require.NoError(t, c.extension.tail.Publish(received, commit))
 		time.Sleep(10 * time.Microsecond)
+	}
+}
+
+func TestTailMetrics(t *testing.T) {
+	tel := componenttest.NewTelemetry()
+	t.Cleanup(func() { require.NoError(t, tel.Shutdown(context.Background())) })
+	set := extensiontest.NewNopSettings(metadata.Type)
+	set.TelemetrySettings = tel.NewTelemetrySettings()
+	c := servingWith(t, newFaulty(), set, func(cfg *Config) { cfg.Query.Tail.BufferBytes = 1 })
+	slow, err := c.extension.tail.Subscribe(&traceql.Query{Pipeline: traceql.Pipeline{Source: &traceql.Filter{}}}, tail.ID{})
+	require.NoError(t, err)
+	defer slow.Close()
+	for received := range int64(5) {
+		c.publish(t, 1+received, called("a"), called("b"))
+	}
+	_, _, err = slow.Take(nil)
+	require.NoError(t, err)
+	for name, want := range map[string]int64{"subscriptions": 1, "delivered": 2, "lost": 8} {
+		got, err := tel.GetMetric("otelcol_scope_tail_" + name)
+		require.NoError(t, err)
+		switch data := got.Data.(type) {
+		case metricdata.Gauge[int64]:
+			require.Equal(t, want, data.DataPoints[0].Value, name)
+		case metricdata.Sum[int64]:
+			require.True(t, data.IsMonotonic)
+			require.Equal(t, want, data.DataPoints[0].Value, name)
+		default:
+			t.Fatalf("%s is a %T", name, data)
+		}
 	}
 }
 

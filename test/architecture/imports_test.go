@@ -59,6 +59,7 @@ var rules = map[string]rule{
 	"internal/crosslink":         {ours: []string{"internal/causal", "internal/query", "internal/store"}, others: []string{pdata}},
 	"internal/jaegerapi":         {ours: []string{"internal/causal", "internal/query", "internal/traceql"}, others: []string{pdata}},
 	"internal/tempoapi":          {ours: []string{"internal/causal", "internal/otlpwire", "internal/query", "internal/store", "internal/traceql"}, others: []string{pdata, protowire}},
+	"internal/tail":              {ours: []string{"internal/query", "internal/store", "internal/traceql"}},
 	"internal/pressure":          {others: []string{"github.com/KimMachineGun/automemlimit/"}},
 	"internal/sample":            {ours: []string{"internal/otlpwire"}, others: []string{"github.com/elastic/go-freelru", "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/sampling"}},
 	"internal/condition":         {others: []string{pdata, "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl", "go.opentelemetry.io/collector/component", "go.uber.org/zap"}},
