@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -376,4 +378,20 @@ func TestBlocksWithoutASummary(t *testing.T) {
 	s.get(t, "/api/v1/views/operations").into(t, &ops)
 	require.Positive(t, ops.MissingParts)
 	require.True(t, len(ops.Operations) == 0 || strings.HasPrefix(ops.Operations[0].Service, "old"))
+}
+
+// TestDocsOfViewsAreRight makes the call in docs/views.md.
+func TestDocsOfViewsAreRight(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	order, err := os.ReadFile(filepath.Join(docs, "api-examples", "order.json"))
+	require.NoError(t, err)
+	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(order)
+	require.NoError(t, err)
+	s := newStoring(t, 1000)
+	write(t, s.extension.store, td)
+	text, err := os.ReadFile(filepath.Join(docs, "views.md"))
+	require.NoError(t, err)
+	examples := docExample.FindAllStringSubmatch(string(text), -1)
+	require.Len(t, examples, 1)
+	require.JSONEq(t, examples[0][3], string(s.get(t, examples[0][1]).body))
 }

@@ -1,0 +1,52 @@
+package queryextension
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/store/storetest"
+	"github.com/otelscope/otelscope/internal/vfs/memfs"
+)
+
+// cpuTime is what the process has used, in nanoseconds: unlike the clock it
+// does not count what others do on the machine.
+func cpuTime() int64 {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return used.Utime.Nano() + used.Stime.Nano()
+}
+
+// BenchmarkViews is what views cost the follower's goroutine for a span, from
+// its bytes on; ends that are not known are looked up in vain.
+func BenchmarkViews(b *testing.B) {
+	s, err := store.Open(store.Config{Directory: "/data", FS: memfs.New(), ReserveBytes: -1, CutBytes: 1 << 30, CutSpans: 1 << 20})
+	require.NoError(b, err)
+	defer func() { require.NoError(b, s.Close(context.Background())) }()
+	const each, requests = 100, 2000
+	for seed := range uint64(requests) {
+		require.NoError(b, s.Write(context.Background(), storetest.Request(seed, each)))
+	}
+	var spans []store.Span
+	for span, err := range s.Scan(context.Background(), store.ScanOptions{}) {
+		require.NoError(b, err)
+		spans = append(spans, span)
+	}
+	slices.Reverse(spans) // children before their parents, as they come
+	b.ReportAllocs()
+	begun := cpuTime()
+	for b.Loop() {
+		v := newViewSums(zap.NewNop())
+		for some := range slices.Chunk(spans, addAtOnce) {
+			if v.addSome(some) >= unsureAtMost {
+				v.live.Found(v.live.Unknown(unsureAtMost, unsureAtMost/2), nil)
+			}
+		}
+	}
+	b.ReportMetric(float64(cpuTime()-begun)/float64(b.N*len(spans)), "cpu-ns/span")
+}
