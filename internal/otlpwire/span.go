@@ -17,7 +17,7 @@ type Span struct {
 	StatusCode        int32
 	StatusMessage     []byte
 	Attributes        []Attr
-	Events            [][]byte // encoded Span.Event messages
+	Events            [][]byte // encoded Span.Event messages, see Event
 	Links             [][]byte // encoded Span.Link messages, see Link
 	DroppedAttributes uint32
 	DroppedEvents     uint32
@@ -101,6 +101,40 @@ func (s *Span) parseStatus(outer *fields) {
 		}
 	}
 	outer.bad = outer.bad || c.bad
+}
+
+// Event is a view of one encoded Span.Event, to be reused like Span.
+type Event struct {
+	Time              uint64 // nanoseconds since the epoch
+	Name              []byte
+	Attributes        []Attr
+	DroppedAttributes uint32
+}
+
+const (
+	eventTime              = 1
+	eventName              = 2
+	eventAttributes        = 3
+	eventDroppedAttributes = 4
+)
+
+// Parse makes e the view of the encoded event b.
+func (e *Event) Parse(b []byte) error {
+	*e = Event{Attributes: e.Attributes[:0]}
+	c := fields{rest: b}
+	for c.next() {
+		switch c.num {
+		case eventTime:
+			e.Time = c.uint(protowire.Fixed64Type)
+		case eventName:
+			e.Name = c.bytes()
+		case eventAttributes:
+			e.Attributes = appendAttr(e.Attributes, &c)
+		case eventDroppedAttributes:
+			e.DroppedAttributes = uint32(c.uint(protowire.VarintType))
+		}
+	}
+	return c.fail("Span.Event")
 }
 
 // Link is a view of one encoded Span.Link, to be reused like Span.
@@ -254,7 +288,20 @@ func appendAttr(dst []Attr, outer *fields) []Attr {
 	if key, value, ok := shortKeyValue(b); ok {
 		return appendShortAttrs(append(dst, Attr{Key: key, Value: value}), outer)
 	}
-	var a Attr
+	a, err := parseAttr(b)
+	outer.bad = outer.bad || err != nil
+	return append(dst, a)
+}
+
+// ParseAttr reads an encoded KeyValue.
+func ParseAttr(b []byte) (Attr, error) {
+	if key, value, ok := shortKeyValue(b); ok {
+		return Attr{Key: key, Value: value}, nil
+	}
+	return parseAttr(b)
+}
+
+func parseAttr(b []byte) (a Attr, err error) {
 	c := fields{rest: b}
 	for c.next() {
 		switch c.num {
@@ -264,8 +311,7 @@ func appendAttr(dst []Attr, outer *fields) []Attr {
 			a.Value = merge(a.Value, c.bytes())
 		}
 	}
-	outer.bad = outer.bad || c.bad
-	return append(dst, a)
+	return a, c.fail("KeyValue")
 }
 
 // appendShortAttrs takes attributes from the front of outer's rest as long as

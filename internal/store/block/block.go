@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/otelscope/otelscope/internal/store/field"
 	"github.com/otelscope/otelscope/internal/vfs"
 )
 
@@ -56,6 +57,10 @@ type Block struct {
 
 	mu      sync.Mutex
 	origins map[uint32][]byte // some that were read, by place
+	zones   []Zone            // of a block that has none in its file, when asked for
+
+	censusMu sync.Mutex
+	census   *field.Census // the same
 }
 
 // maxOrigins is how many origins an open block remembers.

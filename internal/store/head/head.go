@@ -24,12 +24,15 @@ type Head struct {
 	byIdentity    table             // -> row
 	byEvent       index
 	byRef         index // of the spans that are named, as parents or in links
+	byLeading     index // of those that are named in links with the role effect
 	byCorrelation index
 	byOddKind     index // of the ids of spans of a kind that OTLP does not know
 
 	united       []byte // the newest chunk for united spans, of number unitedNumber
 	unitedNumber uint32
 	sizes        Sizes
+	zones        []Zone
+	census       census
 }
 
 // Sizes are a head's figures.
@@ -58,6 +61,7 @@ func New(rows int) *Head {
 		byIdentity:    newTable(rows),
 		byEvent:       newIndex(0),
 		byRef:         newIndex(rows / 2),
+		byLeading:     newIndex(0),
 		byCorrelation: newIndex(0),
 		byOddKind:     newIndex(0),
 	}
@@ -94,6 +98,9 @@ func (h *Head) Insert(b *Batch, received int64) (added int) {
 			r.flags |= flagCarried
 		}
 		p := h.place(r)
+		if p.current {
+			h.began(p.number, b.starts[i])
+		}
 		for len(keys) > 0 && keys[0].row == uint32(i) {
 			if p.lacks(&keys[0]) {
 				h.indexOf(keys[0].kind).add(keys[0].hash, p.number)
@@ -144,7 +151,7 @@ type placed struct {
 
 // lacks reports whether a key of the span does not lead to the row yet.
 func (p *placed) lacks(k *key) bool {
-	if k.kind == keyLink {
+	if k.kind >= keyLink {
 		return p.links
 	}
 	return p.current && !slices.Contains(p.before[:], k.hash)
@@ -198,6 +205,9 @@ func (h *Head) unite(number uint32, fresh *row) placed {
 		base, other = fresh, old
 		info, _ := Peek(h.bytes(old)) // it went through Parse
 		p.current, p.before = true, info.singleHashes()
+		if int(number) < h.census.taken {
+			h.census.replaced = append(h.census.replaced, number)
+		}
 	}
 	if old.flags&^fresh.flags&flagOpen != 0 {
 		h.sizes.OpenCalls--
