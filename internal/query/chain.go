@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/otelscope/otelscope/internal/causal"
-	"github.com/otelscope/otelscope/internal/store"
 )
 
 // Direction says which way a chain goes from its roots.
@@ -100,6 +99,8 @@ type chainNode struct {
 	Node
 	in   [2]bool // the past, the future
 	read bool    // its spans are known
+	// How many spans it has that are not counted yet, and their bytes.
+	spans, bytes int
 	// As side.index says, of the edges that lead here and that lead from here:
 	edges   [2][]causal.Edge
 	looked  [2]bool // it was asked who tells of them
@@ -153,8 +154,8 @@ func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
 
 // look reads the nodes of a level that were not read yet, and all edges that
 // lead further from them. Where the way to their causes goes on, it looks at
-// their parents and those of these too: one question about what caused them
-// all is cheaper than one for each level.
+// what they say caused them too, and so on: one question about what else caused
+// them all is cheaper than one for each level.
 func (c *chain) look(level [2][]*chainNode, further bool) error {
 	var asked [2][]causal.SpanRef
 	fresh := map[causal.SpanRef]*chainNode{}
@@ -169,6 +170,8 @@ func (c *chain) look(level [2][]*chainNode, further bool) error {
 			if fresh[n.Ref] = n; !n.read {
 				n.read = true
 				refs = append(refs, n.Ref)
+			} else if err := c.count(n); err != nil {
+				return err
 			}
 		}
 	}
@@ -179,8 +182,8 @@ func (c *chain) look(level [2][]*chainNode, further bool) error {
 		if err := c.read(refs, fresh); err != nil {
 			return err
 		}
-		if refs = nil; further && len(level[0]) > 0 && len(fresh) < maxAhead {
-			refs = c.parents(fresh)
+		if refs = nil; further {
+			refs = c.causes(fresh)
 			asked[0] = append(asked[0], refs...)
 		}
 	}
@@ -202,19 +205,19 @@ func (c *chain) look(level [2][]*chainNode, further bool) error {
 	return nil
 }
 
-// maxAhead is from how many spans on a look goes no further ahead.
+// maxAhead is how many spans a look looks at, those of its level apart.
 const maxAhead = 64
 
-// parents adds to fresh the parents of what is in it, as far as they were not
-// looked at, and returns them.
-func (c *chain) parents(fresh map[causal.SpanRef]*chainNode) (refs []causal.SpanRef) {
+// causes adds to fresh what the spans in it say caused them, as far as that was
+// not looked at, and returns it. Some of it may turn out not to count.
+func (c *chain) causes(fresh map[causal.SpanRef]*chainNode) (refs []causal.SpanRef) {
 	for _, n := range fresh {
 		if !n.looked[0] || n.settled[0] {
 			continue
 		}
 		for i := range n.edges[0] {
 			e := &n.edges[0][i]
-			if e.Type != causal.ParentChild || !c.opts.accepts(e) || fresh[e.Cause] != nil || c.nodes[e.Cause] != nil || c.ahead[e.Cause] != nil {
+			if len(fresh)+len(refs) >= maxAhead || !c.opts.accepts(e) || c.nodes[e.Cause] != nil || c.ahead[e.Cause] != nil {
 				continue
 			}
 			c.ahead[e.Cause] = &chainNode{Node: Node{Ref: e.Cause}, read: true, looked: [2]bool{0: true}}
@@ -242,8 +245,12 @@ func (c *chain) read(refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode)
 		if n == nil || !n.add(span, &t) {
 			continue
 		}
-		if err := c.count(span); err != nil {
-			return err
+		n.spans++
+		n.bytes += len(span.Origin) + len(span.Bytes)
+		if c.nodes[t.ref] == n {
+			if err := c.count(n); err != nil {
+				return err
+			}
 		}
 		note(fresh, t.edges)
 	}
@@ -262,9 +269,11 @@ func note(nodes map[causal.SpanRef]*chainNode, edges []causal.Edge) {
 	}
 }
 
-func (c *chain) count(span store.Span) error {
-	c.spans++
-	c.bytes += len(span.Origin) + len(span.Bytes)
+// count counts what a node of the answer was read from.
+func (c *chain) count(n *chainNode) error {
+	c.spans += n.spans
+	c.bytes += n.bytes
+	n.spans, n.bytes = 0, 0
 	if c.bytes > c.opts.MaxBytes {
 		return &SizeError{Spans: c.spans, Bytes: c.bytes}
 	}
