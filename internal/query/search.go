@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/traceql"
 )
@@ -87,7 +86,6 @@ func (e *CursorError) Error() string { return e.Problem }
 // SearchSource is what a search asks of a store.
 type SearchSource interface {
 	Source
-	Causing(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
 	Selector
 }
 
