@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // route is one call of the API.
@@ -27,19 +28,32 @@ type route struct {
 	// unbounded calls run without the query's deadline; they end when the
 	// client leaves or the pipelines stop.
 	unbounded bool
-	handle    func(*api, http.ResponseWriter, *http.Request) error
+	// under are prefixes below which it is served too.
+	under []string
+	// fail writes a failure in the form of the tool whose call it is; nil
+	// writes problem details. With it, parameters that are not known are
+	// ignored.
+	fail   func(http.ResponseWriter, *http.Request, *problem)
+	handle func(*api, http.ResponseWriter, *http.Request) error
 }
 
 // routes are all calls there are. docs/openapi.yaml has the same ones.
-var routes = []route{
-	{method: "GET", path: "/", handle: (*api).page},
+var routes = slices.Concat(ownRoutes, toolRoutes)
+
+var ownRoutes = []route{
+	{method: "GET", path: "/", query: []string{"q", "cursor"}, handle: (*api).page},
+	{method: "GET", path: "/chain", query: slices.Concat([]string{"event", "service", "node", "trace", "span"}, chainParameters), handle: (*api).chainPage},
 	{method: "GET", path: "/api/v1/traces/{trace_id}", handle: (*api).trace},
 	{method: "GET", path: "/api/v1/events/{event_id}", query: []string{"service", "node", "limit"}, handle: (*api).event},
 	{method: "GET", path: "/api/v1/events/{event_id}/chain", query: slices.Concat([]string{"service", "node"}, chainParameters), handle: (*api).eventChain},
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
 	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "q", "start", "end", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
+	{method: "GET", path: "/api/v1/tail", query: []string{"q"}, unbounded: true, handle: (*api).tailSpans},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
+	{method: "GET", path: "/api/v1/views", handle: (*api).listViews},
+	{method: "GET", path: "/api/v1/views/{name}", query: []string{"service", "limit", "cursor"}, handle: (*api).view},
+	{method: "GET", path: "/api/v1/processes", query: []string{"service", "node", "limit", "cursor"}, handle: (*api).processes},
 	{method: "GET", path: "/api/v1/search", query: []string{"q", "start", "end", "types", "min_confidence", "limit", "spans_per_spanset", "cursor", "explain"}, handle: (*api).search},
 	{method: "GET", path: "/api/v1/processes/{process}/timeline", query: []string{"service", "node", "start", "end", "types", "min_confidence", "limit", "cursor"}, handle: (*api).timeline},
 	{method: "GET", path: "/api/v1/state/{entity}", query: []string{"at", "service", "node", "types", "min_confidence", "limit", "cursor"}, handle: (*api).state},
@@ -59,9 +73,11 @@ var routes = []route{
 type api struct {
 	cfg      *Config
 	store    store.Store
+	follower *follower
 	registry *registry
 	monitor  *pressure.Monitor
 	version  string
+	self     string // the collector's own service.name
 	started  time.Time
 	now      func() time.Time
 	logger   *zap.Logger
@@ -71,6 +87,7 @@ type api struct {
 	hot     *hot
 	// searches has a place for each search that may run.
 	searches *gate
+	tail     *tail.Broker
 	origin   *http.CrossOriginProtection
 }
 
@@ -82,11 +99,11 @@ func (a *api) handler() http.Handler {
 		byPath[r.path] = append(byPath[r.path], r)
 	}
 	for path, of := range byPath {
-		pattern := path
-		if path == "/" {
-			pattern = "/{$}"
+		serves := a.byMethod(path, of)
+		mux.Handle(pattern(path), serves)
+		for _, prefix := range of[0].under {
+			mux.Handle(prefix+pattern(path), serves)
 		}
-		mux.Handle(pattern, a.byMethod(path, of))
 	}
 	mux.Handle("/", a.byMethod("other", nil))
 	return mux
@@ -102,10 +119,19 @@ func (a *api) byMethod(path string, of []route) http.Handler {
 			if p.Status == http.StatusInternalServerError {
 				a.logger.Error("a query failed", zap.String("route", path), zap.Error(err))
 			}
-			writeProblem(answer, p)
+			fail(answer, req, of, p)
 		}
 		a.record(req.Context(), methodName(req.Method), path, answer.status, a.now().Sub(begun))
 	})
+}
+
+// fail writes a failure as the route's clients expect it.
+func fail(w http.ResponseWriter, req *http.Request, of []route, p *problem) {
+	if len(of) == 0 || of[0].fail == nil {
+		writeProblem(w, p)
+		return
+	}
+	of[0].fail(w, req, p)
 }
 
 func (a *api) serve(w http.ResponseWriter, req *http.Request, of []route) error {
@@ -126,8 +152,10 @@ func (a *api) serve(w http.ResponseWriter, req *http.Request, of []route) error 
 			return err
 		}
 	}
-	if err := checkQuery(req, r.query); err != nil {
-		return err
+	if r.fail == nil {
+		if err := checkQuery(req, r.query); err != nil {
+			return err
+		}
 	}
 	ctx, done := a.bound(w, req, r)
 	defer done()
