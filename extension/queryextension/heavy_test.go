@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.uber.org/zap"
 
+	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 )
@@ -48,17 +49,14 @@ func dense(first, n int) ptrace.Traces {
 // it, and what comes is taken.
 func TestHeavySearches(t *testing.T) {
 	const batch = 1000
-	cfg := testConfig()
-	cfg.Storage.Directory, cfg.Storage.Sync = t.TempDir(), false
-	s, err := openStore(cfg.Storage, zap.NewNop())
-	require.NoError(t, err)
+	c := servingOpened(t, openStore, extensiontest.NewNopSettings(metadata.Type), func(cfg *Config) {
+		cfg.Storage.Directory, cfg.Storage.Sync = t.TempDir(), false
+		cfg.Query.Timeout, cfg.Query.MaxConcurrent, cfg.Query.MaxVisited = time.Second, 2, 5000
+	})
 	next := 0
 	for ; next < 20*batch; next += batch {
-		require.NoError(t, s.Write(t.Context(), dense(next, batch)))
+		write(t, c.extension.Store(), dense(next, batch))
 	}
-	c := serving(t, s, func(c *Config) {
-		c.Query.Timeout, c.Query.MaxConcurrent, c.Query.MaxVisited = time.Second, 2, 5000
-	})
 
 	searching, done := context.WithCancel(t.Context())
 	var took []time.Duration
