@@ -88,7 +88,7 @@ func createDefaultConfig() component.Config {
 			Timeout:       20 * time.Second,
 			MaxBytes:      64 * bytesize.MiB,
 			MaxVisited:    100_000,
-			MaxConcurrent: max(2, runtime.GOMAXPROCS(0)/2),
+			MaxConcurrent: max(4, runtime.GOMAXPROCS(0)/2),
 			CacheBytes:    16 * bytesize.MiB,
 			Tail:          TailConfig{BufferBytes: 16 * bytesize.MiB, MaxSubscriptions: 1000},
 		},

@@ -67,16 +67,17 @@ func newExtension(cfg *Config, set extension.Settings, open openFunc) *queryExte
 
 // Start opens the store and serves the API.
 func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
+	kept, err := cache.New(int(e.cfg.Query.CacheBytes))
+	if err != nil {
+		return fmt.Errorf("query::cache_bytes: %w", err)
+	}
 	e.follow()
 	opened, err := e.open(e.cfg.Storage, e.follower, e.settings.Logger)
 	if err != nil {
 		e.unfollow()
 		return fmt.Errorf("storage::directory: cannot open the store in %q: %w", e.cfg.Storage.Directory, err)
 	}
-	if e.cache, err = cache.New(int(e.cfg.Query.CacheBytes)); err != nil {
-		return errors.Join(fmt.Errorf("query::cache_bytes: %w", err), opened.Close(ctx))
-	}
-	e.store = &watched{opened, e.cache}
+	e.store, e.cache = &watched{opened, kept}, kept
 	if err := e.serve(ctx, host); err != nil {
 		return errors.Join(err, e.Shutdown(ctx))
 	}

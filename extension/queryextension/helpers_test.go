@@ -136,12 +136,16 @@ func serving(t *testing.T, s store.Store, change ...func(*Config)) *client {
 }
 
 func servingWith(t *testing.T, s store.Store, set extension.Settings, change ...func(*Config)) *client {
+	return servingOpened(t, opens(s), set, change...)
+}
+
+func servingOpened(t *testing.T, open openFunc, set extension.Settings, change ...func(*Config)) *client {
 	cfg := testConfig()
 	for _, c := range change {
 		c(cfg)
 	}
 	set.BuildInfo.Version = "1.2.3"
-	e := newExtension(cfg, set, opens(s))
+	e := newExtension(cfg, set, open)
 	require.NoError(t, e.Start(t.Context(), componenttest.NewNopHost()))
 	require.NoError(t, e.Ready())
 	c := &client{extension: e, url: "http://" + e.listener.Addr().String()}
