@@ -115,6 +115,12 @@ func TestSlowReadersAreToldWhatTheyLost(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Event{ID: ID{7, 2}, Gap: Gap{Missed: 3, Since: ID{6, 2}}}, events[0])
 	require.Equal(t, int64(6), b.Stats().Lost)
+
+	for received := range int64(100) {
+		require.NoError(t, b.Publish(20+received, spansOf("aaa")))
+	}
+	require.LessOrEqual(t, len(b.topics[0].numbers), 9, "also those that are not read are held in bounds")
+	require.Equal(t, "<294>aaaaaa", take(t, s))
 }
 
 func TestResume(t *testing.T) {
