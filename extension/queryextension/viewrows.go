@@ -86,6 +86,12 @@ type durationsJSON struct {
 	Max uint64 `json:"max"`
 }
 
+// durationsOf knows the longest one exactly; no quantile is above it.
+func durationsOf(o *views.Operation) durationsJSON {
+	q := quantilesOf(&o.Duration)
+	return durationsJSON{quantilesJSON{min(q.P50, o.Max), min(q.P90, o.Max), min(q.P99, o.Max)}, o.Max}
+}
+
 func operations(of []*views.Summary, q viewQuery) (any, error) {
 	rows, page, err := rowsOf(views.OperationsView, of, q, func(k views.OperationKey) bool {
 		return q.service == "" || k.Service == q.service
@@ -99,7 +105,7 @@ func operations(of []*views.Summary, q viewQuery) (any, error) {
 		answer.Operations = append(answer.Operations, operationJSON{
 			Service: r.Key.Service, Name: r.Key.Name, Kind: strings.ToLower(ptrace.SpanKind(r.Key.Kind).String()),
 			Count: o.Count, Errors: o.Errors, Rate: o.Rate(), First: nanoseconds(o.First), Last: nanoseconds(o.Last),
-			Duration: durationsJSON{quantilesOf(&o.Duration), o.Max},
+			Duration: durationsOf(o),
 		})
 	}
 	return answer, nil

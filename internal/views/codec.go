@@ -1,12 +1,10 @@
 package views
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -17,6 +15,13 @@ const (
 	formatVersion = 1
 	// maxDecoded bounds a summary's JSON; full tables take less.
 	maxDecoded = 64 << 20
+)
+
+// Both may be used from many goroutines. The options are valid, which is all
+// that could fail.
+var (
+	compressor, _   = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	decompressor, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded))
 )
 
 // summaryJSON is a summary as it is kept; docs/format/summary.md shows it.
@@ -117,16 +122,12 @@ func (s *Summary) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	return compressor.EncodeAll(data, nil), compressor.Close()
+	return compressor.EncodeAll(data, nil), nil
 }
 
 // Decode reads what Encode made.
 func Decode(b []byte) (*Summary, error) {
-	data, err := decompress(b)
+	data, err := decompressor.DecodeAll(b, nil)
 	if err != nil {
 		return nil, fmt.Errorf("summary of views: %w", err)
 	}
@@ -135,19 +136,6 @@ func Decode(b []byte) (*Summary, error) {
 		return nil, fmt.Errorf("summary of views: %w", err)
 	}
 	return s, nil
-}
-
-func decompress(b []byte) ([]byte, error) {
-	r, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, maxDecoded+1))
-	if len(data) > maxDecoded {
-		return nil, fmt.Errorf("it has more than %d bytes", maxDecoded)
-	}
-	return data, err
 }
 
 func decode(data []byte) (*Summary, error) {

@@ -46,8 +46,9 @@ type slot struct {
 	next int  // the chain's next slot
 	part int  // the number of the part of its teller
 	used bool // it waits
-	// looked says that the other end was looked up and is not there; it can only
-	// come.
+	// looked says that the other end was looked up and was not there: it can
+	// only come. If it is found by looking up all the same, it came to a part
+	// that is in a block, and was counted there.
 	looked bool
 }
 
@@ -91,14 +92,14 @@ func (w *waiting) drop(ref causal.SpanRef) {
 }
 
 // take appends to dst the edges that wait for a span, which wait no more.
-func (w *waiting) take(dst []Pending, ref causal.SpanRef) []Pending {
+func (w *waiting) take(dst []slot, ref causal.SpanRef) []slot {
 	c, found := w.at[ref]
 	if !found {
 		return dst
 	}
 	delete(w.at, ref)
 	for i := c.first; ; i = w.slots[i].next {
-		dst = append(dst, w.slots[i].Pending)
+		dst = append(dst, w.slots[i])
 		w.slots[i].used = false
 		if i == c.last {
 			return dst

@@ -137,9 +137,9 @@ func (FailureKey) other() FailureKey { return FailureKey{Other, Other, Other} }
 // Failure counts failed spans. First and Last are starts, Example is the span
 // of the last.
 type Failure struct {
-	Count   uint64         `json:"count"`
-	First   uint64         `json:"first"`
-	Last    uint64         `json:"last"`
+	Count   uint64 `json:"count"`
+	First   uint64 `json:"first"`
+	Last    uint64 `json:"last"`
 	Example Ref    `json:"example"`
 }
 

@@ -22,7 +22,7 @@ type Views struct {
 	// unknown are ends that were not known when an edge began to wait, in that
 	// order.
 	unknown []causal.SpanRef
-	told    []Pending // space for one span's
+	told    []slot // space for one span's
 }
 
 // New returns views of nothing.
@@ -64,7 +64,7 @@ func (v *Views) Add(s *Span) {
 		edges = edges[n:]
 	}
 	for i := range v.told {
-		v.count(&v.told[i], &end)
+		v.count(&v.told[i].Pending, &end)
 	}
 	v.recent.put(end)
 }
@@ -137,9 +137,10 @@ func (v *Views) found(s *Span) {
 	end := s.asEnd()
 	v.told = v.wait.take(v.told[:0], s.Ref)
 	for i := range v.told {
-		p := &v.told[i]
-		p.Told |= s.tells(p)
-		v.count(p, &end)
+		if p := &v.told[i]; !p.looked {
+			p.Told |= s.tells(&p.Pending)
+			v.count(&p.Pending, &end)
+		}
 	}
 	v.recent.put(end)
 }
