@@ -69,7 +69,7 @@ func encodeSpan(span store.Span) ([]byte, error) {
 // lagJSON says that spans are left out in front of what follows.
 type lagJSON struct {
 	Missed *int64 `json:"missed"` // spans that match; null where that is not known
-	Since  string `json:"since"`  // id of the last event or place that the reader was told; "" for none
+	Since  string `json:"since"`  // the place up to which nothing is missing; "" for none
 	Reason string `json:"reason,omitempty"`
 }
 
