@@ -1,13 +1,14 @@
 package queryextension
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/otelscope/otelscope/internal/cache"
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
@@ -47,39 +48,49 @@ func (a *api) spanChain(w http.ResponseWriter, req *http.Request) error {
 }
 
 func (a *api) writeChain(w http.ResponseWriter, req *http.Request, rootOf func(*http.Request) (causal.SpanRef, error)) error {
-	root, g, err := a.chain(req, rootOf)
+	body, err := a.chain(req, "json", rootOf, func(root causal.SpanRef, g query.Graph) ([]byte, error) {
+		answer, err := newChainJSON(root, g)
+		if err != nil {
+			return nil, err
+		}
+		return encodeJSON(answer)
+	})
 	if err != nil {
 		return err
 	}
-	answer, err := newChainJSON(root, g)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, "application/json", http.StatusOK, answer)
+	writeBody(w, "application/json", http.StatusOK, body)
 	return nil
 }
 
-// chain finds the root of the request and follows its chain.
-func (a *api) chain(req *http.Request, rootOf func(*http.Request) (causal.SpanRef, error)) (root causal.SpanRef, g query.Graph, err error) {
+// chain finds the root of the request and follows its chain; encode makes the
+// body of it in a format.
+func (a *api) chain(req *http.Request, format string, rootOf func(*http.Request) (causal.SpanRef, error),
+	encode func(root causal.SpanRef, g query.Graph) ([]byte, error),
+) ([]byte, error) {
 	opts, err := a.chainOptions(req)
 	if err != nil {
-		return root, g, err
+		return nil, err
 	}
-	if root, err = rootOf(req); err != nil {
-		return root, g, err
-	}
-	g, err = query.Chain(req.Context(), a.store, []causal.SpanRef{root}, opts)
+	root, err := rootOf(req)
 	if err != nil {
-		return root, g, a.asTooLarge(err)
+		return nil, err
 	}
-	if nodeOf(g, root).Missing() {
-		name := "span"
-		if req.PathValue("span_id") != "" {
-			name = "span_id"
+	key := fmt.Sprint(format, " ", root.TraceID, root.SpanID, opts)
+	return a.hot.body(key, func() ([]byte, []cache.Dependency, error) {
+		g, err := query.Chain(req.Context(), a.store, []causal.SpanRef{root}, opts)
+		if err != nil {
+			return nil, nil, err
 		}
-		return root, g, newProblem(http.StatusNotFound, name, "span %s of trace %s is not stored", root.SpanID, root.TraceID)
-	}
-	return root, g, nil
+		if nodeOf(g, root).Missing() {
+			name := "span"
+			if req.PathValue("span_id") != "" {
+				name = "span_id"
+			}
+			return nil, nil, newProblem(http.StatusNotFound, name, "span %s of trace %s is not stored", root.SpanID, root.TraceID)
+		}
+		body, err := encode(root, g)
+		return body, nodesOf(g), err
+	})
 }
 
 func (a *api) chainOptions(req *http.Request) (query.ChainOptions, error) {
@@ -143,7 +154,7 @@ func (a *api) correlation(w http.ResponseWriter, req *http.Request) error {
 	id := req.PathValue("correlation_id")
 	g, err := query.Group(req.Context(), a.store, id, limit, int(a.cfg.Query.MaxBytes))
 	if err != nil {
-		return a.asTooLarge(err)
+		return err
 	}
 	if len(g.Nodes) == 0 {
 		return newProblem(http.StatusNotFound, "correlation_id", "no span with the correlation id %q is stored", id)
@@ -154,14 +165,6 @@ func (a *api) correlation(w http.ResponseWriter, req *http.Request) error {
 	}
 	writeJSON(w, "application/json", http.StatusOK, groupJSON{Spans: answer.Nodes, Edges: answer.Edges, Truncated: answer.Truncated})
 	return nil
-}
-
-// asTooLarge says what an operator's bound means to the client.
-func (a *api) asTooLarge(err error) error {
-	if large, ok := errors.AsType[*query.SizeError](err); ok {
-		return a.checkSize(large.Spans, large.Bytes)
-	}
-	return err
 }
 
 func newChainJSON(root causal.SpanRef, g query.Graph) (chainJSON, error) {

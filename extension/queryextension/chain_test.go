@@ -194,7 +194,7 @@ func TestBadChains(t *testing.T) {
 		"/api/v1/traces/xyz/spans/" + span + "/chain":                              {"trace_id", `"xyz" is no trace id: must be 32 hex digits, not all zero`},
 		"/api/v1/traces/" + trace + "/spans/" + span + "0/chain":                   {"span_id", `is no span id: must be 16 hex digits, not all zero`},
 		"/api/v1/traces/" + trace + "/spans/" + strings.Repeat("0", 16) + "/chain": {"span_id", `is no span id`},
-		"/api/v1/graph":                                                              {"event", "a graph is asked for by event, or by trace and span: none is given"},
+		"/api/v1/graph":                                                              {"event", "a graph is asked for by event, or by trace and span: none is given, and no search by q"},
 		"/api/v1/graph?event=e&span=" + span:                                         {"event", "not by both"},
 		"/api/v1/graph?event=e&trace=" + trace:                                       {"event", "not by both"},
 		"/api/v1/graph?trace=" + trace:                                               {"span", `"" is no span id`},
@@ -250,7 +250,7 @@ func TestChainOfWhatCannotBeDecoded(t *testing.T) {
 	require.Error(t, err)
 	_, err = newChainJSON(causal.SpanRef{}, brokenGraph())
 	require.Error(t, err)
-	_, err = newDiagram(causal.SpanRef{}, brokenGraph())
+	_, err = newDiagram(brokenGraph(), nil)
 	require.Error(t, err)
 
 	s := shop(t)

@@ -3,6 +3,7 @@ package queryextension
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -18,14 +19,14 @@ type Config struct {
 	// Control allows the calls that change something, such as a replay of
 	// dead letters.
 	Control bool `mapstructure:"control"`
-	// Query bounds a single query.
+	// Query bounds queries.
 	Query QueryConfig `mapstructure:"query"`
 	// Storage says where and how spans are kept.
 	Storage StorageConfig `mapstructure:"storage"`
 }
 
-// QueryConfig bounds a single query; one that reaches a bound ends with an
-// error that says so.
+// QueryConfig bounds queries; one that reaches a bound ends with an error that
+// says so.
 type QueryConfig struct {
 	// Timeout is the longest that a query may take. Streams have no such end;
 	// for them it is how long they wait for a reader that takes nothing.
@@ -33,6 +34,15 @@ type QueryConfig struct {
 	// MaxBytes is the most stored OTLP that one answer may be made of. The
 	// answer takes several times that in memory while it is encoded.
 	MaxBytes bytesize.ByteSize `mapstructure:"max_bytes"`
+	// MaxVisited is how many spans the causal operators of one query may go
+	// over.
+	MaxVisited int `mapstructure:"max_visited"`
+	// MaxConcurrent is how many searches run at once; others wait their turn
+	// until their timeout.
+	MaxConcurrent int `mapstructure:"max_concurrent"`
+	// CacheBytes bounds the chains and traces that are kept ready; 0 keeps
+	// none.
+	CacheBytes bytesize.ByteSize `mapstructure:"cache_bytes"`
 }
 
 // StorageConfig says where and how spans are kept.
@@ -62,8 +72,14 @@ func createDefaultConfig() component.Config {
 	http := confighttp.NewDefaultServerConfig()
 	http.NetAddr.Endpoint = "localhost:4320"
 	return &Config{
-		HTTP:  http,
-		Query: QueryConfig{Timeout: 20 * time.Second, MaxBytes: 64 * bytesize.MiB},
+		HTTP: http,
+		Query: QueryConfig{
+			Timeout:       20 * time.Second,
+			MaxBytes:      64 * bytesize.MiB,
+			MaxVisited:    100_000,
+			MaxConcurrent: max(2, runtime.GOMAXPROCS(0)/2),
+			CacheBytes:    16 * bytesize.MiB,
+		},
 		Storage: StorageConfig{
 			Directory: "./data",
 			Sync:      true,
@@ -92,6 +108,15 @@ func (c *Config) Validate() error {
 	}
 	if c.Query.MaxBytes <= 0 {
 		bad("query::max_bytes", c.Query.MaxBytes, "a size greater than 0, such as 64MiB")
+	}
+	if c.Query.MaxVisited <= 0 {
+		bad("query::max_visited", c.Query.MaxVisited, "a number greater than 0")
+	}
+	if c.Query.MaxConcurrent <= 0 {
+		bad("query::max_concurrent", c.Query.MaxConcurrent, "a number greater than 0")
+	}
+	if c.Query.CacheBytes < 0 {
+		bad("query::cache_bytes", c.Query.CacheBytes, "a size such as 16MiB, or 0 for no cache")
 	}
 	if c.Storage.Directory == "" {
 		bad("storage::directory", "", "a folder")

@@ -17,7 +17,7 @@ func TestConfigFile(t *testing.T) {
 	all.HTTP.NetAddr.Endpoint = "0.0.0.0:14320"
 	all.HTTP.WriteTimeout = time.Minute
 	all.Control = true
-	all.Query = QueryConfig{Timeout: 45 * time.Second, MaxBytes: 16 * bytesize.MiB}
+	all.Query = QueryConfig{Timeout: 45 * time.Second, MaxBytes: 16 * bytesize.MiB, MaxVisited: 1000, MaxConcurrent: 3}
 	all.Storage = StorageConfig{
 		Directory: "/var/lib/scope",
 		CutBytes:  128 * bytesize.MiB,
@@ -51,6 +51,9 @@ func TestConfigRefused(t *testing.T) {
 			c.Query.Timeout = 30 * time.Second
 		},
 		`query::max_bytes: "0B" is not allowed`:          func(c *Config) { c.Query.MaxBytes = 0 },
+		`query::max_visited: "0" is not allowed`:         func(c *Config) { c.Query.MaxVisited = 0 },
+		`query::max_concurrent: "0" is not allowed`:      func(c *Config) { c.Query.MaxConcurrent = 0 },
+		`query::cache_bytes: "-1B" is not allowed`:       func(c *Config) { c.Query.CacheBytes = -1 },
 		`storage::directory: "" is not allowed`:          func(c *Config) { c.Storage.Directory = "" },
 		`storage::cut_bytes: "1023KiB" is not allowed`:   func(c *Config) { c.Storage.CutBytes = 1023 * bytesize.KiB },
 		`storage::cut_bytes: "2GiB" is not allowed`:      func(c *Config) { c.Storage.CutBytes = 2 * bytesize.GiB },

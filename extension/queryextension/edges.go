@@ -37,6 +37,22 @@ func newEndJSON(ref causal.SpanRef, event string, missing bool) endJSON {
 	return end
 }
 
+func newEdgeJSON(e *query.Edge) edgeJSON {
+	return edgeJSON{
+		Type: e.Type, Confidence: e.Confidence, Rule: e.Rule,
+		Cause:  newEndJSON(e.Cause.Ref, e.Cause.Event, e.Cause.Missing),
+		Effect: newEndJSON(e.Effect.Ref, e.Effect.Event, e.Effect.Missing),
+	}
+}
+
+func newEdgesJSON(edges []query.Edge) []edgeJSON {
+	answer := make([]edgeJSON, 0, len(edges))
+	for i := range edges {
+		answer = append(answer, newEdgeJSON(&edges[i]))
+	}
+	return answer
+}
+
 func filterOf(req *http.Request) (query.Filter, error) {
 	types, err := typesOf(req)
 	if err != nil {
@@ -84,12 +100,7 @@ func (a *api) edges(w http.ResponseWriter, req *http.Request) error {
 			return a.endLines(out, err)
 		}
 		for i := range batch {
-			e := &batch[i]
-			out.add(edgeJSON{
-				Type: e.Type, Confidence: e.Confidence, Rule: e.Rule,
-				Cause:  newEndJSON(e.Cause.Ref, e.Cause.Event, e.Cause.Missing),
-				Effect: newEndJSON(e.Effect.Ref, e.Effect.Event, e.Effect.Missing),
-			})
+			out.add(newEdgeJSON(&batch[i]))
 		}
 		if out.send() != nil {
 			return nil // the client is gone

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
+	"github.com/otelscope/otelscope/internal/cache"
 	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
@@ -38,6 +39,7 @@ type queryExtension struct {
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
+	cache     *cache.Cache // nil: none is configured
 	telemetry *metadata.TelemetryBuilder
 	server    *http.Server
 	listener  net.Listener
@@ -62,7 +64,10 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return fmt.Errorf("storage::directory: cannot open the store in %q: %w", e.cfg.Storage.Directory, err)
 	}
-	e.store = opened
+	if e.cache, err = cache.New(int(e.cfg.Query.CacheBytes)); err != nil {
+		return errors.Join(fmt.Errorf("query::cache_bytes: %w", err), opened.Close(ctx))
+	}
+	e.store = &watched{opened, e.cache}
 	if err := e.serve(ctx, host); err != nil {
 		return errors.Join(err, e.Shutdown(ctx))
 	}
@@ -132,6 +137,8 @@ func (e *queryExtension) newAPI() *api {
 		logger:   e.settings.Logger,
 		record:   recordRequest(e.telemetry),
 		streams:  &e.streams,
+		hot:      &hot{cache: e.cache, stats: e.store.Stats, count: countLookups(e.telemetry)},
+		searches: newGate(e.cfg.Query.MaxConcurrent),
 		origin:   origin,
 	}
 }

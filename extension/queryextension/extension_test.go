@@ -40,7 +40,7 @@ func TestIsFoundAsHub(t *testing.T) {
 	c := serving(t, s)
 	found, err := hub.Find(hubtest.Host{hubtest.ID: c.extension}, "store", hubtest.ID)
 	require.NoError(t, err)
-	require.Same(t, s, found.Store())
+	require.Same(t, s, found.Store().(*watched).Store)
 	require.Same(t, c.extension.monitor, found.Pressure())
 }
 

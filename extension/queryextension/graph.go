@@ -21,30 +21,54 @@ var formats = map[string]struct {
 	"svg":     {"image/svg+xml", diagram.SVG},
 }
 
-// graph answers a chain, drawn.
+// graph answers a chain or what a search found, drawn.
 func (a *api) graph(w http.ResponseWriter, req *http.Request) error {
 	format, err := choiceOf(req, "format", "json", "dot", "mermaid", "svg")
 	if err != nil {
 		return err
 	}
+	if req.URL.Query().Has("q") {
+		return a.searchGraph(w, req, format)
+	}
+	if err := unused(req, "the graph of a search, which q asks for", "start", "end"); err != nil {
+		return err
+	}
 	if format == "json" {
 		return a.writeChain(w, req, a.rootOfGraph)
 	}
-	root, g, err := a.chain(req, a.rootOfGraph)
+	body, err := a.chain(req, format, a.rootOfGraph, func(root causal.SpanRef, g query.Graph) ([]byte, error) {
+		drawing, err := newDiagram(g, map[causal.SpanRef]bool{root: true})
+		if err != nil {
+			return nil, err
+		}
+		return draw(format, drawing)
+	})
 	if err != nil {
 		return err
 	}
-	drawing, err := newDiagram(root, g)
-	if err != nil {
-		return err
-	}
+	writeDrawing(w, format, body)
+	return nil
+}
+
+func draw(format string, drawing diagram.Graph) ([]byte, error) {
 	var body bytes.Buffer
-	if err := formats[format].draw(&body, drawing); err != nil {
-		return err
-	}
+	err := formats[format].draw(&body, drawing)
+	return body.Bytes(), err
+}
+
+func writeDrawing(w http.ResponseWriter, format string, body []byte) {
 	// A browser that opens the diagram runs nothing of it and loads nothing.
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	writeBody(w, formats[format].contentType, http.StatusOK, body.Bytes())
+	writeBody(w, formats[format].contentType, http.StatusOK, body)
+}
+
+// unused refuses parameters that only something else has a use for.
+func unused(req *http.Request, by string, names ...string) error {
+	for _, name := range names {
+		if req.URL.Query().Get(name) != "" {
+			return newProblem(http.StatusBadRequest, name, "%s is for %s", name, by)
+		}
+	}
 	return nil
 }
 
@@ -58,7 +82,7 @@ func (a *api) rootOfGraph(req *http.Request) (causal.SpanRef, error) {
 	case event != "":
 		return a.rootOfEvent(req, "event", event)
 	case trace == "" && span == "":
-		return causal.SpanRef{}, newProblem(http.StatusBadRequest, "event", "a graph is asked for by event, or by trace and span: none is given")
+		return causal.SpanRef{}, newProblem(http.StatusBadRequest, "event", "a graph is asked for by event, or by trace and span: none is given, and no search by q")
 	}
 	for _, name := range []string{"service", "node"} {
 		if asked.Get(name) != "" {
@@ -68,7 +92,9 @@ func (a *api) rootOfGraph(req *http.Request) (causal.SpanRef, error) {
 	return parseRef("trace", trace, "span", span)
 }
 
-func newDiagram(root causal.SpanRef, g query.Graph) (diagram.Graph, error) {
+// newDiagram draws a graph, with the roots marked; the last of them gives it
+// its title.
+func newDiagram(g query.Graph, roots map[causal.SpanRef]bool) (diagram.Graph, error) {
 	drawing := diagram.Graph{Truncated: g.Truncated}
 	at := make(map[causal.SpanRef]int, len(g.Nodes))
 	for i := range g.Nodes {
@@ -76,7 +102,7 @@ func newDiagram(root causal.SpanRef, g query.Graph) (diagram.Graph, error) {
 		if err != nil {
 			return diagram.Graph{}, err
 		}
-		if g.Nodes[i].Ref == root {
+		if roots[g.Nodes[i].Ref] {
 			node.Root = true
 			drawing.Title = "Causal chain of " + node.Name
 		}

@@ -52,7 +52,7 @@ func TestGraphSaysWhatSpansAre(t *testing.T) {
 	root := storetest.Ref(2, 3)
 	g, err := query.Chain(t.Context(), s, []causal.SpanRef{root}, query.ChainOptions{Limit: 100, Depth: 1, MaxBytes: math.MaxInt})
 	require.NoError(t, err)
-	got, err := newDiagram(root, g)
+	got, err := newDiagram(g, map[causal.SpanRef]bool{root: true})
 	require.NoError(t, err)
 
 	require.Equal(t, "Causal chain of charge", got.Title)

@@ -36,16 +36,26 @@ import (
 // faulty is a store that does as the funcs say where they are set.
 type faulty struct {
 	*storetest.Model
-	trace func(context.Context, pcommon.TraceID) ([]store.Span, error)
-	event func(context.Context, string) ([]store.Span, error)
-	spans func(context.Context, []causal.SpanRef) ([]store.Span, error)
-	group func(context.Context, string, int) ([]store.Span, bool, error)
-	scan  func(context.Context) iter.Seq2[store.Span, error]
-	stats func() store.Stats
-	close func(context.Context) error
+	trace    func(context.Context, pcommon.TraceID) ([]store.Span, error)
+	event    func(context.Context, string) ([]store.Span, error)
+	spans    func(context.Context, []causal.SpanRef) ([]store.Span, error)
+	group    func(context.Context, string, int) ([]store.Span, bool, error)
+	scan     func(context.Context) iter.Seq2[store.Span, error]
+	selected func(context.Context, store.Selection) iter.Seq2[store.Span, error]
+	causing  func(context.Context, []causal.SpanRef, int) ([]store.Span, bool, error)
+	stats    func() store.Stats
+	write    func(context.Context, ptrace.Traces) error
+	close    func(context.Context) error
 }
 
 func newFaulty() *faulty { return &faulty{Model: storetest.NewModel(time.Now)} }
+
+func (f *faulty) Write(ctx context.Context, td ptrace.Traces) error {
+	if f.write != nil {
+		return f.write(ctx, td)
+	}
+	return f.Model.Write(ctx, td)
+}
 
 func (f *faulty) Trace(ctx context.Context, id pcommon.TraceID) ([]store.Span, error) {
 	if f.trace != nil {
@@ -80,6 +90,20 @@ func (f *faulty) Scan(ctx context.Context, opts store.ScanOptions) iter.Seq2[sto
 		return f.scan(ctx)
 	}
 	return f.Model.Scan(ctx, opts)
+}
+
+func (f *faulty) Select(ctx context.Context, sel store.Selection) iter.Seq2[store.Span, error] {
+	if f.selected != nil {
+		return f.selected(ctx, sel)
+	}
+	return f.Model.Select(ctx, sel)
+}
+
+func (f *faulty) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+	if f.causing != nil {
+		return f.causing(ctx, refs, limit)
+	}
+	return f.Model.Causing(ctx, refs, limit)
 }
 
 func (f *faulty) Stats() store.Stats {

@@ -2,13 +2,17 @@ package queryextension
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelscope/otelscope/internal/bytesize"
+	"github.com/otelscope/otelscope/internal/cache"
+	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
 )
 
@@ -18,33 +22,61 @@ func (a *api) trace(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	spans, err := a.store.Trace(req.Context(), id)
+	body, err := a.hot.body("trace "+id.String(), func() ([]byte, []cache.Dependency, error) {
+		body, err := a.traceBody(req.Context(), id)
+		return body, []cache.Dependency{cache.Trace(id)}, err
+	})
 	if err != nil {
 		return err
 	}
+	writeBody(w, "application/json", http.StatusOK, body)
+	return nil
+}
+
+func (a *api) traceBody(ctx context.Context, id pcommon.TraceID) ([]byte, error) {
+	spans, err := a.store.Trace(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	if len(spans) == 0 {
-		return newProblem(http.StatusNotFound, "trace_id", "trace %s is not stored", id)
+		return nil, newProblem(http.StatusNotFound, "trace_id", "trace %s is not stored", id)
 	}
 	size := 0
 	for _, span := range spans {
 		size += len(span.Origin) + len(span.Bytes)
 	}
 	if err := a.checkSize(len(spans), size); err != nil {
-		return err
+		return nil, err
 	}
 	traces, err := store.Traces(spans)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	settleOrder(traces)
 	body, err := (&ptrace.JSONMarshaler{}).MarshalTraces(traces)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !utf8.Valid(body) { // clients send what they like; JSON is UTF-8
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
-	writeBody(w, "application/json", http.StatusOK, body)
-	return nil
+	return body, nil
+}
+
+// settleOrder orders the spans of a trace by when they began and, where the
+// store leaves it open, by their ids: an answer is the same as long as what is
+// stored is.
+func settleOrder(traces ptrace.Traces) {
+	before := func(a, b ptrace.Span) bool {
+		x, y := a.SpanID(), b.SpanID()
+		return cmp.Or(cmp.Compare(a.StartTimestamp(), b.StartTimestamp()), bytes.Compare(x[:], y[:]), cmp.Compare(a.Kind(), b.Kind())) < 0
+	}
+	for _, rs := range traces.ResourceSpans().All() {
+		rs.ScopeSpans().At(0).Spans().Sort(before)
+	}
+	traces.ResourceSpans().Sort(func(a, b ptrace.ResourceSpans) bool {
+		return before(a.ScopeSpans().At(0).Spans().At(0), b.ScopeSpans().At(0).Spans().At(0))
+	})
 }
 
 // eventJSON is the span of an event, and the other spans that bear the id.
@@ -66,13 +98,13 @@ func (a *api) event(w http.ResponseWriter, req *http.Request) error {
 	if err != nil {
 		return err
 	}
-	query := req.URL.Query()
-	found, more, err := a.matching(req.Context(), spans, query.Get("service"), query.Get("node"), 1+limit)
+	service, node := req.URL.Query().Get("service"), req.URL.Query().Get("node")
+	found, more, err := a.matching(req.Context(), spans, service, node, 1+limit)
 	if err != nil {
 		return err
 	}
 	if len(found) == 0 {
-		return newProblem(http.StatusNotFound, "event_id", "event %q is not stored%s", id, where(query.Get("service"), query.Get("node")))
+		return newProblem(http.StatusNotFound, "event_id", "event %q is not stored%s", id, where(service, node))
 	}
 	writeJSON(w, "application/json", http.StatusOK, eventJSON{spanJSON: found[0], Others: found[1:], Truncated: more})
 	return nil
@@ -124,7 +156,5 @@ func (a *api) checkSize(spans, size int) error {
 	if bytesize.ByteSize(size) <= a.cfg.Query.MaxBytes {
 		return nil
 	}
-	return newProblem(http.StatusUnprocessableEntity, "",
-		"the answer would be made of %d spans or more, of %d bytes: allowed are %s (query::max_bytes of the extension)",
-		spans, size, a.cfg.Query.MaxBytes)
+	return &query.SizeError{Spans: spans, Bytes: size}
 }

@@ -192,7 +192,7 @@ func TestEventBorneByMany(t *testing.T) {
 		require.Equal(t, detail, p.Detail)
 	}
 	p := c.get(t, "/api/v1/events/2").problem(t, http.StatusNotFound)
-	require.Equal(t, problem{"about:blank", "Not Found", 404, `event "2" is not stored`, "event_id"}, p)
+	require.Equal(t, problem{Type: "about:blank", Title: "Not Found", Status: 404, Detail: `event "2" is not stored`, Parameter: "event_id"}, p)
 	for _, limit := range []string{"0", "1001", "many", "-1", "1.5"} {
 		p := c.get(t, "/api/v1/events/1?limit="+limit).problem(t, http.StatusBadRequest)
 		require.Equal(t, "limit", p.Parameter)

@@ -106,12 +106,16 @@ func stocked(t *testing.T) store.Store {
 			span.Attributes().PutStr("scope.correlation.id", "basket/3")
 		}),
 		native("cart", "n1", "order/17", func(span ptrace.Span) { span.SetSpanID(storetest.SpanID(10)) }),
+		did("n1", "clerk", "opened", 1, 20, became("ledger", "shut", "open", 7)),
+		did("n1", "clerk", "counted", 2, 30, became("ledger", "", "counted", 0), causedBy(1)),
+		did("n1", "clerk", "opened too", 3, 20, became("drawer", "", "open", 0)),
+		native("pay", "n1", "opened as well", func(span ptrace.Span) { span.SetSpanID(storetest.SpanID(11)) }, became("drawer", "", "open", 0)),
 	)
 	return s
 }
 
 func failingWith(err error) func(*testing.T) store.Store {
-	return func(*testing.T) store.Store {
+	return func(t *testing.T) store.Store {
 		s := newFaulty()
 		s.trace = func(context.Context, pcommon.TraceID) ([]store.Span, error) { return nil, err }
 		s.event = func(context.Context, string) ([]store.Span, error) { return nil, err }
@@ -120,6 +124,7 @@ func failingWith(err error) func(*testing.T) store.Store {
 		s.scan = func(context.Context) iter.Seq2[store.Span, error] {
 			return func(yield func(store.Span, error) bool) { yield(store.Span{}, err) }
 		}
+		s.selected = func(context.Context, store.Selection) iter.Seq2[store.Span, error] { return s.scan(t.Context()) }
 		s.stats = func() store.Stats { return store.Stats{Trouble: "no space"} }
 		return s
 	}
@@ -182,6 +187,23 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 200},
 			{method: "GET", path: "/api/v1/correlations/basket%2F3?limit=0", status: 400, bad: true},
 			{method: "GET", path: "/api/v1/correlations/nothing", status: 404},
+			{method: "GET", path: searchPath("{ }"), status: 200},
+			{method: "GET", path: searchPath(`{ name = "send order" } | by(kind) | count() > 0 | select(name, .x)`, "explain=true", "limit=1", "spans_per_spanset=1", "start=17", "types=other"), status: 200},
+			{method: "GET", path: searchPath("{ } ->> { } | select(path)"), status: 200},
+			{method: "GET", path: searchPath("{ } | rate()"), status: 400},
+			{method: "GET", path: "/api/v1/search", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/graph?q={}", status: 200},
+			{method: "GET", path: "/api/v1/graph?q={}&format=svg&start=17&end=1800000000000000000", status: 200},
+			{method: "GET", path: "/api/v1/processes/%3C0.83.0%3E/timeline?service=pay", status: 200},
+			{method: "GET", path: "/api/v1/processes/%3C0.83.0%3E/timeline?service=pay&node=n1&start=17&end=2020-01-01T00:00:00Z&types=other&min_confidence=1&limit=1", status: 404},
+			{method: "GET", path: "/api/v1/processes/%3C0.83.0%3E/timeline?cursor=x", status: 400},
+			{method: "GET", path: "/api/v1/processes/%3C0.83.0%3E/timeline", status: 409},
+			{method: "GET", path: "/api/v1/processes/nobody/timeline", status: 404},
+			{method: "GET", path: "/api/v1/state/ledger", status: 200},
+			{method: "GET", path: "/api/v1/state/ledger?at=17&service=shop&types=other&min_confidence=1&limit=1", status: 200},
+			{method: "GET", path: "/api/v1/state/ledger?limit=0", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/state/nothing", status: 404},
+			{method: "GET", path: "/api/v1/state/drawer", status: 409},
 			{method: "GET", path: "/api/v1/status", status: 200},
 			{method: "GET", path: "/api/v1/status?verbose=1", status: 400},
 			{method: "GET", path: "/api/v1/health", status: 200},
@@ -227,6 +249,9 @@ var worlds = map[string]world{
 			{method: "GET", path: storedSpan + "/chain", status: 422},
 			{method: "GET", path: spanGraph, status: 422},
 			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 422},
+			{method: "GET", path: searchPath("{ }"), status: 422},
+			{method: "GET", path: "/api/v1/processes/clerk/timeline", status: 422},
+			{method: "GET", path: "/api/v1/state/ledger", status: 422},
 			{method: "POST", path: "/api/v1/dead-letters/replay", body: `{"ids":["1","2"]}`, header: jsonBody, status: 413},
 			{method: "POST", path: "/api/v1/pipeline/pause", body: `{         }`, header: jsonBody, status: 413},
 			{method: "POST", path: "/api/v1/pipeline/resume", body: `{         }`, header: jsonBody, status: 413},
@@ -247,6 +272,9 @@ var worlds = map[string]world{
 			{method: "GET", path: storedSpan + "/chain", status: 503},
 			{method: "GET", path: spanGraph, status: 503},
 			{method: "GET", path: "/api/v1/correlations/c", status: 503},
+			{method: "GET", path: searchPath("{ }"), status: 503},
+			{method: "GET", path: "/api/v1/processes/clerk/timeline", status: 503},
+			{method: "GET", path: "/api/v1/state/ledger", status: 503},
 			{method: "GET", path: "/api/v1/edges", status: 503},
 			{method: "GET", path: "/api/v1/health", status: 503},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 503},
@@ -269,6 +297,9 @@ var worlds = map[string]world{
 			{method: "GET", path: storedSpan + "/chain", status: 500},
 			{method: "GET", path: spanGraph, status: 500},
 			{method: "GET", path: "/api/v1/correlations/c", status: 500},
+			{method: "GET", path: searchPath("{ }"), status: 500},
+			{method: "GET", path: "/api/v1/processes/clerk/timeline", status: 500},
+			{method: "GET", path: "/api/v1/state/ledger", status: 500},
 			{method: "GET", path: "/api/v1/edges", status: 500},
 			{method: "GET", path: "/api/v1/dead-letters", status: 500},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 500},
@@ -284,6 +315,9 @@ var worlds = map[string]world{
 			{method: "GET", path: storedSpan + "/chain", status: 504},
 			{method: "GET", path: spanGraph, status: 504},
 			{method: "GET", path: "/api/v1/correlations/c", status: 504},
+			{method: "GET", path: searchPath("{ }"), status: 504},
+			{method: "GET", path: "/api/v1/processes/clerk/timeline", status: 504},
+			{method: "GET", path: "/api/v1/state/ledger", status: 504},
 			{method: "GET", path: "/api/v1/dead-letters", status: 504},
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 403},
 			{method: "POST", path: "/api/v1/pipeline/pause", status: 403},
@@ -379,7 +413,21 @@ func TestDescriptionIsExact(t *testing.T) {
 	var chain, group map[string]any
 	c.get(t, storedSpan+"/chain").into(t, &chain)
 	c.get(t, "/api/v1/correlations/basket%2F3").into(t, &group)
+	var found, graph, timeline, state map[string]any
+	c.get(t, searchPath("{ } | select(name)", "explain=true", "limit=1")).into(t, &found)
+	c.get(t, "/api/v1/graph?q={}").into(t, &graph)
+	c.get(t, "/api/v1/processes/clerk/timeline?limit=1").into(t, &timeline)
+	c.get(t, "/api/v1/state/ledger?limit=1").into(t, &state)
+	plan := found["plan"].(map[string]any)
+	for _, optional := range []map[string]any{found, timeline, state} {
+		require.NotEmpty(t, optional["cursor"])
+		delete(optional, "cursor")
+	}
+	delete(found, "plan")
 	for schema, encoded := range map[string]map[string]any{
+		"SearchGraph":  graph,
+		"Plan":         plan,
+		"Transition":   state["history"].([]any)[0].(map[string]any),
 		"Chain":        chain,
 		"Group":        group,
 		"Edge":         chain["edges"].([]any)[0].(map[string]any),

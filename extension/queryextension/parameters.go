@@ -102,7 +102,9 @@ func typesOf(req *http.Request) ([]causal.Type, error) {
 		if !t.Known() && t != causal.Other {
 			return nil, newProblem(http.StatusBadRequest, "types", "%q is no type of edges: must be %s, several with commas between", name, orList(typeNames()))
 		}
-		types = append(types, t)
+		if !slices.Contains(types, t) {
+			types = append(types, t)
+		}
 	}
 	return types, nil
 }

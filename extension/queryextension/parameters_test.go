@@ -36,14 +36,20 @@ func FuzzQueries(f *testing.F) {
 	running.open()
 	defer running.close()
 	a := &api{
-		cfg: testConfig(), store: s, streams: &running, now: time.Now, logger: zap.NewNop(),
+		cfg: testConfig(), store: s, hot: &hot{}, searches: newGate(1), streams: &running, now: time.Now, logger: zap.NewNop(),
 		record: func(context.Context, string, string, int, time.Duration) {},
 	}
 	handler := a.handler()
-	paths := []string{"/api/v1/edges", "/api/v1/graph", "/api/v1/events/e1/chain", storedSpan + "/chain", "/api/v1/correlations/c"}
+	paths := []string{
+		"/api/v1/search", "/api/v1/processes/%3C0.83.0%3E/timeline", "/api/v1/state/%3C0.83.0%3E",
+		"/api/v1/edges", "/api/v1/graph", "/api/v1/events/e1/chain", storedSpan + "/chain", "/api/v1/correlations/c",
+	}
 	f.Add("start=2020-01-01T00:00:00Z&end=1800000000000000000&types=other,message_flow&min_confidence=0.5")
 	f.Add("event=e1&service=pay&node=n1&format=svg&direction=causes&depth=1&limit=7")
 	f.Add("trace=0a000000000000000000000000000007&span=0000000000000009")
+	f.Add("q=%7B%20name%20%3D~%20%22s.*%22%20%7D%20%7C%20count()%20%3E%200&limit=1&explain=true")
+	f.Add("q=%7B%7D&format=dot&start=17")
+	f.Add("at=17&service=pay&cursor=AAAA")
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range paths {
 			req := httptest.NewRequest("GET", path, nil)

@@ -45,9 +45,12 @@ var ownRoutes = []route{
 	{method: "GET", path: "/api/v1/events/{event_id}", query: []string{"service", "node", "limit"}, handle: (*api).event},
 	{method: "GET", path: "/api/v1/events/{event_id}/chain", query: slices.Concat([]string{"service", "node"}, chainParameters), handle: (*api).eventChain},
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
-	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "format"}, chainParameters), handle: (*api).graph},
+	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "q", "start", "end", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
+	{method: "GET", path: "/api/v1/search", query: []string{"q", "start", "end", "types", "min_confidence", "limit", "spans_per_spanset", "cursor", "explain"}, handle: (*api).search},
+	{method: "GET", path: "/api/v1/processes/{process}/timeline", query: []string{"service", "node", "start", "end", "types", "min_confidence", "limit", "cursor"}, handle: (*api).timeline},
+	{method: "GET", path: "/api/v1/state/{entity}", query: []string{"at", "service", "node", "types", "min_confidence", "limit", "cursor"}, handle: (*api).state},
 	{method: "GET", path: "/api/v1/status", handle: (*api).status},
 	{method: "GET", path: "/api/v1/health", handle: (*api).health},
 	{method: "GET", path: "/api/v1/dead-letters", query: []string{"limit", "cursor", "payload"}, handle: (*api).listDeadLetters},
@@ -73,7 +76,10 @@ type api struct {
 	// record notes an answered request; route is a path of routes or "other".
 	record  func(ctx context.Context, method, route string, status int, took time.Duration)
 	streams *streams
-	origin  *http.CrossOriginProtection
+	hot     *hot
+	// searches has a place for each search that may run.
+	searches *gate
+	origin   *http.CrossOriginProtection
 }
 
 // handler serves all routes, and answers everything else with 404 and 405.

@@ -102,18 +102,9 @@ func mapJSON(m pcommon.Map) map[string]any {
 func valueJSON(v pcommon.Value) any {
 	switch v.Type() {
 	case pcommon.ValueTypeDouble:
-		switch d := v.Double(); {
-		case math.IsNaN(d):
-			return "NaN"
-		case math.IsInf(d, 1):
-			return "Infinity"
-		case math.IsInf(d, -1):
-			return "-Infinity"
-		default:
-			return d
-		}
+		return doubleJSON(v.Double())
 	case pcommon.ValueTypeInt:
-		return json.Number(strconv.FormatInt(v.Int(), 10))
+		return integerJSON(v.Int())
 	case pcommon.ValueTypeBool:
 		return v.Bool()
 	case pcommon.ValueTypeBytes:
@@ -131,3 +122,17 @@ func valueJSON(v pcommon.Value) any {
 	}
 	return v.Str()
 }
+
+func doubleJSON(d float64) any {
+	switch {
+	case math.IsNaN(d):
+		return "NaN"
+	case math.IsInf(d, 1):
+		return "Infinity"
+	case math.IsInf(d, -1):
+		return "-Infinity"
+	}
+	return d
+}
+
+func integerJSON(n int64) any { return json.Number(strconv.FormatInt(n, 10)) }

@@ -92,3 +92,18 @@ func recordRequest(b *metadata.TelemetryBuilder) func(context.Context, string, s
 		))
 	}
 }
+
+// countLookups returns what counts a question to the cache.
+func countLookups(b *metadata.TelemetryBuilder) func(hit bool) {
+	result := func(name string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(attribute.String("result", name)))
+	}
+	hits, misses := result("hit"), result("miss")
+	return func(hit bool) {
+		if hit {
+			b.ScopeQueryCacheLookups.Add(context.Background(), 1, hits)
+			return
+		}
+		b.ScopeQueryCacheLookups.Add(context.Background(), 1, misses)
+	}
+}

@@ -66,16 +66,8 @@ func (g *group) add(span store.Span) (told, error) {
 	if err != nil || t.ref.IsZero() {
 		return t, err
 	}
-	n := g.nodes[t.ref]
-	if n == nil {
-		if len(g.nodes) == g.limit {
-			g.truncated = true
-			return t, nil
-		}
-		n = &Node{Ref: t.ref}
-		g.nodes[t.ref] = n
-	}
-	if !n.add(span, &t) {
+	n := g.node(t.ref)
+	if n == nil || !n.add(span, &t) {
 		return t, nil
 	}
 	g.spans++
@@ -85,6 +77,21 @@ func (g *group) add(span store.Span) (told, error) {
 	}
 	g.edges = append(g.edges, t.edges...)
 	return t, nil
+}
+
+// node returns the node of a ref, a new one where there is none yet; nil where
+// the limit does not let it in.
+func (g *group) node(ref causal.SpanRef) *Node {
+	n := g.nodes[ref]
+	if n == nil && len(g.nodes) == g.limit {
+		g.truncated = true
+		return nil
+	}
+	if n == nil {
+		n = &Node{Ref: ref}
+		g.nodes[ref] = n
+	}
+	return n
 }
 
 func (g *group) answer() Graph {

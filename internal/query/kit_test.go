@@ -93,7 +93,10 @@ func (s spec) traces() ptrace.Traces {
 }
 
 // encoded is the span as a store returns it.
-func (s spec) encoded() store.Span { return storetest.Split(s.traces())[0].Encode(1) }
+func (s spec) encoded() store.Span { return splitOne(s.traces()) }
+
+// splitOne is the only span of td as a store returns it.
+func splitOne(td ptrace.Traces) store.Span { return storetest.Split(td)[0].Encode(1) }
 
 // source is a model store that counts and bends calls.
 type source struct {
@@ -141,6 +144,13 @@ func (s *source) Referring(ctx context.Context, refs []causal.SpanRef, limit int
 		limit = min(limit, s.limit)
 	}
 	return s.Model.Referring(ctx, refs, limit)
+}
+
+func (s *source) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+	if err := s.called("Causing"); err != nil {
+		return nil, false, err
+	}
+	return s.Model.Causing(ctx, refs, limit)
 }
 
 func (s *source) Correlation(ctx context.Context, id string, limit int) ([]store.Span, bool, error) {

@@ -53,6 +53,7 @@ var rules = map[string]rule{
 	"internal/store/block/table": {others: []string{parquet, "github.com/klauspost/compress/"}},
 	"internal/traceql":           {},
 	"internal/query":             {ours: []string{"internal/causal", "internal/otlpwire", "internal/store", "internal/traceql"}, others: []string{pdata}},
+	"internal/cache":             {ours: []string{"internal/causal"}, others: []string{pdata, "github.com/elastic/go-freelru"}},
 	"internal/crosslink":         {ours: []string{"internal/causal", "internal/query", "internal/store"}, others: []string{pdata}},
 	"internal/jaegerapi":         {ours: []string{"internal/causal", "internal/query", "internal/traceql"}, others: []string{pdata}},
 	"internal/tempoapi":          {ours: []string{"internal/causal", "internal/otlpwire", "internal/query", "internal/store", "internal/traceql"}, others: []string{pdata, protowire}},
@@ -67,7 +68,7 @@ var rules = map[string]rule{
 
 // testSupport are packages that only tests import; they may import the
 // package they test and test libraries.
-var testSupport = []string{"internal/store/storetest", "internal/vfs/memfs", "internal/hub/hubtest"}
+var testSupport = []string{"internal/store/storetest", "internal/traceql/traceqltest", "internal/vfs/memfs", "internal/hub/hubtest"}
 
 // components may import what is under internal/ and the Collector, never each
 // other.

@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ScopePressureChanges      metric.Int64Counter
 	ScopePressureLevel        metric.Int64ObservableGauge
 	ScopePressureReading      metric.Float64ObservableGauge
+	ScopeQueryCacheLookups    metric.Int64Counter
 	ScopeQueryRequestDuration metric.Float64Histogram
 	ScopeStoreBacklog         metric.Float64ObservableGauge
 	ScopeStoreBlockBytes      metric.Int64ObservableGauge
@@ -353,6 +354,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_scope_pressure_reading",
 		metric.WithDescription("The newest reading of each source of pressure, 0 to 1. The highest makes the level. [Alpha]"),
 		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopeQueryCacheLookups, err = builder.meter.Int64Counter(
+		"otelcol_scope_query_cache_lookups",
+		metric.WithDescription("Questions about traces and chains, by whether the answer was kept ready. [Alpha]"),
+		metric.WithUnit("{lookup}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ScopeQueryRequestDuration, err = builder.meter.Float64Histogram(

@@ -85,6 +85,7 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ScopePressureChanges.Add(context.Background(), 1)
+	tb.ScopeQueryCacheLookups.Add(context.Background(), 1)
 	tb.ScopeQueryRequestDuration.Record(context.Background(), 1)
 	AssertEqualScopePressureChanges(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -94,6 +95,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualScopePressureReading(t, testTel,
 		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualScopeQueryCacheLookups(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualScopeQueryRequestDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
