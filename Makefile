@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # Packages that are ours: what coverage speaks of.
 OURS := ./internal/... ./receiver/... ./processor/... ./exporter/... ./extension/... ./cmd/scopegen/...
 
-.PHONY: help build run demo test race fuzz crash accuracy bench overload lint generate ocb
+.PHONY: help build run demo test race fuzz crash accuracy bench overload queries lint generate ocb
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ bench: build ## the plain Collector and the whole pipeline in one run; writes do
 
 overload: build ## ten times the load, a failing back end, crowding, rising load; writes docs/overload.md: MINUTES (default 10)
 	@go run ./test/overload -minutes $(or $(MINUTES),10)
+
+queries: build ## ten million spans, and what it costs to ask; writes docs/queries.md: SPANS (default 10000000)
+	@go run ./test/queries -spans $(or $(SPANS),10000000)
 
 lint: ## formatting, vet, staticcheck
 	@scripts/lint.sh

@@ -107,8 +107,8 @@ func (s *sights) list() []sight {
 	return all
 }
 
-// show looks up each sight by its event id, by its trace, and in its causal
-// graph.
+// show looks up each sight by its event id, by its trace, and on the page of
+// its causal chain.
 func (s *sights) show(ctx context.Context, a api, out io.Writer) error {
 	for _, one := range s.list() {
 		path := "/api/v1/events/" + url.PathEscape(one.event.ID) + "?" + url.Values{"service": {one.event.Service}, "node": {one.event.Node}}.Encode()
@@ -127,12 +127,13 @@ func (s *sights) show(ctx context.Context, a api, out io.Writer) error {
 		if _, err := a.get(ctx, trace); err != nil {
 			return fmt.Errorf("the trace of %s is not found: %w", one.what, err)
 		}
-		graph := "/api/v1/graph?" + url.Values{"event": {one.event.ID}, "service": {one.event.Service}, "node": {one.event.Node}, "format": {"svg"}}.Encode()
-		if _, err := a.get(ctx, graph); err != nil {
-			return fmt.Errorf("the causal graph of %s cannot be drawn: %w", one.what, err)
+		chain := "/chain?" + url.Values{"event": {one.event.ID}, "service": {one.event.Service}, "node": {one.event.Node}}.Encode()
+		if _, err := a.get(ctx, chain); err != nil {
+			return fmt.Errorf("the causal chain of %s cannot be shown: %w", one.what, err)
 		}
-		fmt.Fprintf(out, "%s (%s):\n  what led to it and what it led to: %s%s\n  curl '%s%s'\n  curl '%s%s'\n", one.what, span.Name, a.base, graph, a.base, path, a.base, trace)
+		fmt.Fprintf(out, "%s (%s):\n  what led to it and what it led to: %s%s\n  curl '%s%s'\n  curl '%s%s'\n", one.what, span.Name, a.base, chain, a.base, path, a.base, trace)
 	}
+	fmt.Fprintf(out, "all of it, and a place to ask:\n  %s/\n", a.base)
 	fmt.Fprintf(out, "how the collector is:\n  curl '%s/api/v1/status'\n", a.base)
 	return nil
 }

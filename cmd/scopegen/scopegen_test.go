@@ -30,13 +30,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // few calls of the API that the demo makes.
 type collector struct {
 	ptraceotlp.UnimplementedGRPCServer
-	mu      sync.Mutex
-	events  map[string]event.Event
-	order   map[string]int64 // last time of each process
-	spans   map[string]bool
-	lose    bool
-	undrawn bool
-	fail    int // status to answer events with
+	mu     sync.Mutex
+	events map[string]event.Event
+	order  map[string]int64 // last time of each process
+	spans  map[string]bool
+	lose   bool
+	hidden bool
+	fail   int // status to answer events with
 }
 
 func newCollector() *collector {
@@ -85,9 +85,9 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if _, ok := c.events[string(id)]; !ok {
 			w.WriteHeader(http.StatusNotFound)
 		}
-	case r.URL.Path == "/api/v1/graph":
+	case r.URL.Path == "/chain":
 		q := r.URL.Query()
-		if e, ok := c.events[q.Get("event")]; !ok || c.undrawn || q.Get("service") != e.Service || q.Get("node") != e.Node || q.Get("format") != "svg" {
+		if e, ok := c.events[q.Get("event")]; !ok || c.hidden || q.Get("service") != e.Service || q.Get("node") != e.Node {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	default:
@@ -224,11 +224,11 @@ func TestDemoFindsWhatItSent(t *testing.T) {
 	require.Contains(t, out.String(), "something went wrong")
 	require.Contains(t, out.String(), "payment worker that crashed")
 	require.Contains(t, out.String(), "curl '"+url+"/api/v1/traces/")
-	require.Contains(t, out.String(), "what it led to: "+url+"/api/v1/graph?event=")
+	require.Contains(t, out.String(), "what it led to: "+url+"/chain?event=")
 	require.Greater(t, len(c.events), 10_000)
 
-	c.undrawn = true
-	require.ErrorContains(t, run(t.Context(), args, io.Discard), "cannot be drawn")
+	c.hidden = true
+	require.ErrorContains(t, run(t.Context(), args, io.Discard), "cannot be shown")
 	c.lose = true
 	require.ErrorContains(t, run(t.Context(), args, io.Discard), "is not found")
 	ended, cancel := context.WithCancel(t.Context())

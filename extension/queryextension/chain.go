@@ -77,20 +77,26 @@ func (a *api) chain(req *http.Request, format string, rootOf func(*http.Request)
 	}
 	key := fmt.Sprint(format, " ", root.TraceID, root.SpanID, opts)
 	return a.hot.body(key, func() ([]byte, []cache.Dependency, error) {
-		g, err := query.Chain(req.Context(), a.store, []causal.SpanRef{root}, opts)
+		g, err := a.follow(req, root, opts)
 		if err != nil {
 			return nil, nil, err
-		}
-		if nodeOf(g, root).Missing() {
-			name := "span"
-			if req.PathValue("span_id") != "" {
-				name = "span_id"
-			}
-			return nil, nil, newProblem(http.StatusNotFound, name, "span %s of trace %s is not stored", root.SpanID, root.TraceID)
 		}
 		body, err := encode(root, g)
 		return body, nodesOf(g), err
 	})
+}
+
+// follow returns the chain of a root, which must be stored.
+func (a *api) follow(req *http.Request, root causal.SpanRef, opts query.ChainOptions) (query.Graph, error) {
+	g, err := query.Chain(req.Context(), a.store, []causal.SpanRef{root}, opts)
+	if err == nil && nodeOf(g, root).Missing() {
+		name := "span"
+		if req.PathValue("span_id") != "" {
+			name = "span_id"
+		}
+		return g, newProblem(http.StatusNotFound, name, "span %s of trace %s is not stored", root.SpanID, root.TraceID)
+	}
+	return g, err
 }
 
 func (a *api) chainOptions(req *http.Request) (query.ChainOptions, error) {

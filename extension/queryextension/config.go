@@ -43,6 +43,17 @@ type QueryConfig struct {
 	// CacheBytes bounds the chains and traces that are kept ready; 0 keeps
 	// none.
 	CacheBytes bytesize.ByteSize `mapstructure:"cache_bytes"`
+	// Tail bounds live subscriptions.
+	Tail TailConfig `mapstructure:"tail"`
+}
+
+// TailConfig bounds live subscriptions.
+type TailConfig struct {
+	// BufferBytes is how much is held of what was committed latest, for those
+	// who resume and for those who read slowly.
+	BufferBytes bytesize.ByteSize `mapstructure:"buffer_bytes"`
+	// MaxSubscriptions is how many there may be at once.
+	MaxSubscriptions int `mapstructure:"max_subscriptions"`
 }
 
 // StorageConfig says where and how spans are kept.
@@ -79,6 +90,7 @@ func createDefaultConfig() component.Config {
 			MaxVisited:    100_000,
 			MaxConcurrent: max(2, runtime.GOMAXPROCS(0)/2),
 			CacheBytes:    16 * bytesize.MiB,
+			Tail:          TailConfig{BufferBytes: 16 * bytesize.MiB, MaxSubscriptions: 1000},
 		},
 		Storage: StorageConfig{
 			Directory: "./data",
@@ -117,6 +129,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Query.CacheBytes < 0 {
 		bad("query::cache_bytes", c.Query.CacheBytes, "a size such as 16MiB, or 0 for no cache")
+	}
+	if size := c.Query.Tail.BufferBytes; size < bytesize.MiB || size > bytesize.GiB {
+		bad("query::tail::buffer_bytes", size, "from 1MiB to 1GiB")
+	}
+	if n := c.Query.Tail.MaxSubscriptions; n < 1 {
+		bad("query::tail::max_subscriptions", n, "1 or more")
 	}
 	if c.Storage.Directory == "" {
 		bad("storage::directory", "", "a folder")

@@ -17,7 +17,13 @@ func TestConfigFile(t *testing.T) {
 	all.HTTP.NetAddr.Endpoint = "0.0.0.0:14320"
 	all.HTTP.WriteTimeout = time.Minute
 	all.Control = true
-	all.Query = QueryConfig{Timeout: 45 * time.Second, MaxBytes: 16 * bytesize.MiB, MaxVisited: 1000, MaxConcurrent: 3}
+	all.Query = QueryConfig{
+		Timeout:       45 * time.Second,
+		MaxBytes:      16 * bytesize.MiB,
+		MaxVisited:    1000,
+		MaxConcurrent: 3,
+		Tail:          TailConfig{BufferBytes: 64 * bytesize.MiB, MaxSubscriptions: 50},
+	}
 	all.Storage = StorageConfig{
 		Directory: "/var/lib/scope",
 		CutBytes:  128 * bytesize.MiB,
@@ -54,6 +60,9 @@ func TestConfigRefused(t *testing.T) {
 		`query::max_visited: "0" is not allowed`:         func(c *Config) { c.Query.MaxVisited = 0 },
 		`query::max_concurrent: "0" is not allowed`:      func(c *Config) { c.Query.MaxConcurrent = 0 },
 		`query::cache_bytes: "-1B" is not allowed`:       func(c *Config) { c.Query.CacheBytes = -1 },
+		`query::tail::buffer_bytes: "1023KiB" is not`:    func(c *Config) { c.Query.Tail.BufferBytes = 1023 * bytesize.KiB },
+		`query::tail::buffer_bytes: "2GiB" is not all`:   func(c *Config) { c.Query.Tail.BufferBytes = 2 * bytesize.GiB },
+		`query::tail::max_subscriptions: "0" is not al`:  func(c *Config) { c.Query.Tail.MaxSubscriptions = 0 },
 		`storage::directory: "" is not allowed`:          func(c *Config) { c.Storage.Directory = "" },
 		`storage::cut_bytes: "1023KiB" is not allowed`:   func(c *Config) { c.Storage.CutBytes = 1023 * bytesize.KiB },
 		`storage::cut_bytes: "2GiB" is not allowed`:      func(c *Config) { c.Storage.CutBytes = 2 * bytesize.GiB },

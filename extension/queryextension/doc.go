@@ -9,14 +9,16 @@
 // that found the hub may use the store from its own Start to its own Shutdown
 // without asking again. What is called later gets store.ErrClosed.
 //
-//  1. Start opens the store (which locks the folder and recovers what the log
+//  1. Start starts the follower (follow.go), which is told of what is stored,
+//     opens the store (which locks the folder and recovers what the log
 //     holds), then listens, then serves. If a step fails, those before it are
 //     undone before Start returns, so that a reload can open the same folder
 //     in the same process.
 //  2. NotReady, before the receivers stop, ends requests that run without a
 //     deadline: a replay feeds receivers, and an open stream would hold up
 //     Shutdown.
-//  3. Shutdown ends the server first, then closes the store. It may be called
+//  3. Shutdown ends the server first, then closes the store, which waits for
+//     the follower no more, then ends the follower. It may be called
 //     without Start, after a Start that failed, and twice.
 //
 // # Requests

@@ -132,10 +132,12 @@ type lines struct {
 	buffer   bytes.Buffer
 	encoder  *json.Encoder
 	begun    bool
+	// contentType may be set before begin.
+	contentType string
 }
 
 func newLines(w http.ResponseWriter, patience time.Duration) *lines {
-	l := &lines{w: w, control: http.NewResponseController(w), patience: patience}
+	l := &lines{w: w, control: http.NewResponseController(w), patience: patience, contentType: "application/x-ndjson"}
 	l.encoder = json.NewEncoder(&l.buffer)
 	l.encoder.SetEscapeHTML(false)
 	return l
@@ -146,7 +148,7 @@ func (l *lines) begin() {
 		return
 	}
 	l.begun = true
-	l.w.Header().Set("Content-Type", "application/x-ndjson")
+	l.w.Header().Set("Content-Type", l.contentType)
 	l.w.Header().Set("X-Content-Type-Options", "nosniff")
 	l.w.WriteHeader(http.StatusOK)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/otelscope/otelscope/internal/hub"
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // drainTime is how long Shutdown waits for requests under way before it closes
@@ -32,13 +33,16 @@ const drainTime = 3 * time.Second
 type queryExtension struct {
 	cfg      *Config
 	settings extension.Settings
-	open     func(StorageConfig, *zap.Logger) (store.Store, error)
+	open     openFunc
 	registry registry
 	streams  streams
 	monitor  *pressure.Monitor
+	tail     *tail.Broker
 
 	// Set by Start, which comes before all but Shutdown.
 	store     store.Store
+	follower  *follower
+	unfollow  func()       // ends the follower, after the store
 	cache     *cache.Cache // nil: none is configured
 	telemetry *metadata.TelemetryBuilder
 	server    *http.Server
@@ -54,14 +58,19 @@ var (
 	_ extensioncapabilities.PipelineWatcher = (*queryExtension)(nil)
 )
 
-func newExtension(cfg *Config, set extension.Settings, open func(StorageConfig, *zap.Logger) (store.Store, error)) *queryExtension {
-	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now)}
+// openFunc opens a store that tells the follower of what it stores.
+type openFunc func(StorageConfig, store.Follower, *zap.Logger) (store.Store, error)
+
+func newExtension(cfg *Config, set extension.Settings, open openFunc) *queryExtension {
+	return &queryExtension{cfg: cfg, settings: set, open: open, monitor: pressure.NewMonitor(time.Now), tail: newBroker(cfg.Query.Tail)}
 }
 
 // Start opens the store and serves the API.
 func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
-	opened, err := e.open(e.cfg.Storage, e.settings.Logger)
+	e.follow()
+	opened, err := e.open(e.cfg.Storage, e.follower, e.settings.Logger)
 	if err != nil {
+		e.unfollow()
 		return fmt.Errorf("storage::directory: cannot open the store in %q: %w", e.cfg.Storage.Directory, err)
 	}
 	if e.cache, err = cache.New(int(e.cfg.Query.CacheBytes)); err != nil {
@@ -81,10 +90,22 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
+// follow starts the follower, which the store needs from the first moment on.
+func (e *queryExtension) follow() {
+	e.follower = newFollower(e.settings.Logger, tailing{e.tail, e.settings.Logger})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { e.follower.run(ctx) })
+	e.unfollow = func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // serve makes all that stands on the store. What it leaves behind when it
 // fails, Shutdown takes down.
 func (e *queryExtension) serve(ctx context.Context, host component.Host) (err error) {
-	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State); err != nil {
+	if e.telemetry, err = newTelemetry(e.settings.TelemetrySettings, e.store.Stats, e.monitor.State, e.tail.Stats); err != nil {
 		return err
 	}
 	server, err := e.cfg.HTTP.ToServer(ctx, host.GetExtensions(), e.settings.TelemetrySettings, e.newAPI().handler(),
@@ -129,9 +150,11 @@ func (e *queryExtension) newAPI() *api {
 	return &api{
 		cfg:      e.cfg,
 		store:    e.store,
+		follower: e.follower,
 		registry: &e.registry,
 		monitor:  e.monitor,
 		version:  e.settings.BuildInfo.Version,
+		self:     e.settings.BuildInfo.Command,
 		started:  time.Now(),
 		now:      time.Now,
 		logger:   e.settings.Logger,
@@ -139,11 +162,12 @@ func (e *queryExtension) newAPI() *api {
 		streams:  &e.streams,
 		hot:      &hot{cache: e.cache, stats: e.store.Stats, count: countLookups(e.telemetry)},
 		searches: newGate(e.cfg.Query.MaxConcurrent),
+		tail:     e.tail,
 		origin:   origin,
 	}
 }
 
-// Shutdown ends the server, then closes the store.
+// Shutdown ends the server, then closes the store, then ends its follower.
 func (e *queryExtension) Shutdown(ctx context.Context) error {
 	e.streams.close()
 	var errs []error
@@ -162,6 +186,7 @@ func (e *queryExtension) Shutdown(ctx context.Context) error {
 		if err := e.store.Close(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("storage::directory: cannot close the store in %q: %w", e.cfg.Storage.Directory, err))
 		}
+		e.unfollow()
 	}
 	return errors.Join(errs...)
 }

@@ -62,7 +62,7 @@ func TestShutdownInAnyState(t *testing.T) {
 func TestStartThatCannotOpenTheStore(t *testing.T) {
 	cfg := testConfig()
 	cfg.Storage.Directory = "/some/folder"
-	e := newExtension(cfg, extensiontest.NewNopSettings(metadata.Type), func(StorageConfig, *zap.Logger) (store.Store, error) {
+	e := newExtension(cfg, extensiontest.NewNopSettings(metadata.Type), func(StorageConfig, store.Follower, *zap.Logger) (store.Store, error) {
 		return nil, errors.New("in use by process 7")
 	})
 	require.EqualError(t, e.Start(t.Context(), componenttest.NewNopHost()),

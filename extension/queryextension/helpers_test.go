@@ -126,8 +126,8 @@ func testConfig() *Config {
 	return cfg
 }
 
-func opens(s store.Store) func(StorageConfig, *zap.Logger) (store.Store, error) {
-	return func(StorageConfig, *zap.Logger) (store.Store, error) { return s, nil }
+func opens(s store.Store) openFunc {
+	return func(StorageConfig, store.Follower, *zap.Logger) (store.Store, error) { return s, nil }
 }
 
 // serving starts the extension over a store, as a collector does.

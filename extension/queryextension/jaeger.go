@@ -59,7 +59,7 @@ func (a *api) jaegerOperations(w http.ResponseWriter, req *http.Request) error {
 func (a *api) jaegerSearch(w http.ResponseWriter, req *http.Request) error {
 	search, err := jaegerapi.ParseSearch(req.URL.Query())
 	if err != nil {
-		return a.ofTool(err)
+		return ofTool(err)
 	}
 	var ids []pcommon.TraceID
 	var missing []jaegerapi.Error
@@ -152,7 +152,7 @@ func (a *api) jaegerTraces(req *http.Request, ids []pcommon.TraceID) ([]jaegerap
 func (a *api) jaegerDependencies(w http.ResponseWriter, req *http.Request) error {
 	asked, err := jaegerapi.ParseLookback(req.URL.Query(), a.now())
 	if err != nil {
-		return a.ofTool(err)
+		return ofTool(err)
 	}
 	all, err := a.dependencies(req.Context(), asked)
 	if err != nil {

@@ -35,7 +35,7 @@ func (a *api) jaegerV3Operations(w http.ResponseWriter, req *http.Request) error
 func (a *api) jaegerV3Search(w http.ResponseWriter, req *http.Request) error {
 	search, err := jaegerapi.ParseSearchV3(req.URL.Query())
 	if err != nil {
-		return a.ofTool(err)
+		return ofTool(err)
 	}
 	ids, err := a.tracesFound(req, search)
 	if err != nil {
@@ -78,7 +78,7 @@ func (a *api) writeResult(w http.ResponseWriter, req *http.Request, ids []pcommo
 func (a *api) jaegerV3Summaries(w http.ResponseWriter, req *http.Request) error {
 	search, err := jaegerapi.ParseSearchV3(req.URL.Query())
 	if err != nil {
-		return a.ofTool(err)
+		return ofTool(err)
 	}
 	ids, err := a.tracesFound(req, search)
 	if err != nil {
@@ -153,7 +153,7 @@ func orphans(spans []store.Span) (int, error) {
 func (a *api) jaegerV3Dependencies(w http.ResponseWriter, req *http.Request) error {
 	asked, err := jaegerapi.ParseRangeV3(req.URL.Query())
 	if err != nil {
-		return a.ofTool(err)
+		return ofTool(err)
 	}
 	all, err := a.dependencies(req.Context(), asked)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/otelscope/otelscope/internal/store"
 )
 
-func openStore(cfg StorageConfig, logger *zap.Logger) (store.Store, error) {
+func openStore(cfg StorageConfig, follower store.Follower, logger *zap.Logger) (store.Store, error) {
 	events := eventLog{logger: logger, now: time.Now}
 	return store.Open(store.Config{
 		Directory: cfg.Directory,
@@ -18,6 +18,7 @@ func openStore(cfg StorageConfig, logger *zap.Logger) (store.Store, error) {
 		CutAge:    cfg.CutAge,
 		Retention: store.Retention{MaxAge: cfg.Retention.MaxAge, MaxBytes: int64(cfg.Retention.MaxBytes)},
 		Observe:   events.observe,
+		Follower:  follower,
 	})
 }
 

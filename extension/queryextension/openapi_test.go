@@ -7,11 +7,13 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -30,7 +32,7 @@ import (
 
 func init() { // kin-openapi knows JSON and text, not these
 	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.JSONBodyDecoder)
-	for _, text := range []string{"text/html", "application/x-ndjson", "text/vnd.graphviz", "text/vnd.mermaid", "image/svg+xml", "application/protobuf"} {
+	for _, text := range []string{"text/html", "application/x-ndjson", "text/event-stream", "text/vnd.graphviz", "text/vnd.mermaid", "image/svg+xml", "application/protobuf"} {
 		openapi3filter.RegisterBodyDecoder(text, plainText)
 	}
 }
@@ -90,6 +92,7 @@ var (
 	missingTrace = "/api/v1/traces/" + strings.Repeat("a", 32)
 	storedSpan   = storedTrace + "/spans/" + storetest.SpanID(9).String()
 	spanGraph    = "/api/v1/graph?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
+	pageOfChain  = "/chain?trace=" + storetest.TraceID(7).String() + "&span=" + storetest.SpanID(9).String()
 	jsonBody     = http.Header{"Content-Type": {"application/json"}}
 	plainBody    = http.Header{"Content-Type": {"text/plain"}}
 )
@@ -161,6 +164,13 @@ var worlds = map[string]world{
 		calls: []call{
 			{method: "GET", path: "/", status: 200},
 			{method: "GET", path: "/?a=b", status: 400},
+			{method: "GET", path: "/?q=%7B%7D", status: 200},
+			{method: "GET", path: "/?q=%7B", status: 400},
+			{method: "GET", path: pageOfChain, status: 200},
+			{method: "GET", path: "/chain?event=order%2F17&service=pay&direction=causes", status: 200},
+			{method: "GET", path: "/chain", status: 400},
+			{method: "GET", path: "/chain?format=svg", status: 400},
+			{method: "GET", path: "/chain?event=nothing", status: 404},
 			{method: "GET", path: storedTrace, status: 200},
 			{method: "GET", path: "/api/v1/traces/xyz", status: 400},
 			{method: "GET", path: missingTrace, status: 404},
@@ -187,6 +197,17 @@ var worlds = map[string]world{
 			{method: "GET", path: "/api/v1/correlations/basket%2F3", status: 200},
 			{method: "GET", path: "/api/v1/correlations/basket%2F3?limit=0", status: 400, bad: true},
 			{method: "GET", path: "/api/v1/correlations/nothing", status: 404},
+			{method: "GET", path: "/api/v1/views", status: 200},
+			{method: "GET", path: "/api/v1/views?deep=1", status: 400},
+			{method: "GET", path: "/api/v1/views/service_graph", status: 200},
+			{method: "GET", path: "/api/v1/views/operations?service=pay&limit=1", status: 200},
+			{method: "GET", path: "/api/v1/views/errors?cursor=eyJzZXJ2aWNlIjoicGF5In0", status: 200},
+			{method: "GET", path: "/api/v1/views/processes", status: 200},
+			{method: "GET", path: "/api/v1/views/operations?cursor=!", status: 400},
+			{method: "GET", path: "/api/v1/views/operations?limit=0", status: 400, bad: true},
+			{method: "GET", path: "/api/v1/views/everything", status: 404},
+			{method: "GET", path: "/api/v1/processes?service=pay&node=n1&limit=7", status: 200},
+			{method: "GET", path: "/api/v1/processes?cursor=!", status: 400},
 			{method: "GET", path: searchPath("{ }"), status: 200},
 			{method: "GET", path: searchPath(`{ name = "send order" } | by(kind) | count() > 0 | select(name, .x)`, "explain=true", "limit=1", "spans_per_spanset=1", "start=17", "types=other"), status: 200},
 			{method: "GET", path: searchPath("{ } ->> { } | select(path)"), status: 200},
@@ -243,6 +264,8 @@ var worlds = map[string]world{
 		store:  stocked,
 		change: func(cfg *Config) { cfg.Query.MaxBytes = 10; cfg.HTTP.MaxRequestBodySize = 10; cfg.Control = true },
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 422},
+			{method: "GET", path: pageOfChain, status: 422},
 			{method: "GET", path: storedTrace, status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17", status: 422},
 			{method: "GET", path: "/api/v1/events/order%2F17/chain", status: 422},
@@ -261,11 +284,33 @@ var worlds = map[string]world{
 			{method: "PUT", path: "/api/v1/pipeline/sampling", body: `{"ratio":null}`, header: jsonBody, status: 413},
 		},
 	},
+	"tail": {
+		store: stocked,
+		before: func(c *client) {
+			go func() { // hands on a span to the first subscription, and ends it
+				for c.extension.tail.Stats().Subscriptions == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				_ = c.extension.tail.Publish(7, spansOf(native("pay", "n1", "order/17")))
+				for c.extension.tail.Stats().Delivered == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				_ = c.extension.NotReady()
+			}()
+		},
+		calls: []call{
+			{method: "GET", path: "/api/v1/tail?q=" + url.QueryEscape(`{ name = "send order" }`), header: http.Header{"Last-Event-Id": {"5-0"}}, status: 200},
+			{method: "GET", path: "/api/v1/tail?q={}", status: 503},
+			{method: "GET", path: "/api/v1/tail", status: 400, bad: true},
+		},
+	},
 	"closed": {
 		store:  failingWith(store.ErrClosed),
 		change: controlled,
 		before: lettersFail(&store.UnavailableError{Reason: "no space"}),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 503},
+			{method: "GET", path: pageOfChain, status: 503},
 			{method: "GET", path: storedTrace, status: 503},
 			{method: "GET", path: "/api/v1/events/e", status: 503},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 503},
@@ -291,6 +336,8 @@ var worlds = map[string]world{
 		change: controlled,
 		before: lettersFail(errors.New("dead letters: bad checksum")),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 500},
+			{method: "GET", path: pageOfChain, status: 500},
 			{method: "GET", path: storedTrace, status: 500},
 			{method: "GET", path: "/api/v1/events/e", status: 500},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 500},
@@ -305,10 +352,22 @@ var worlds = map[string]world{
 			{method: "POST", path: "/api/v1/dead-letters/replay", status: 500},
 		},
 	},
+	"behind": {
+		store:  stocked,
+		change: func(cfg *Config) { cfg.Query.Timeout = 20 * time.Millisecond },
+		before: func(c *client) { c.extension.unfollow() },
+		calls: []call{
+			{method: "GET", path: "/api/v1/views", status: 504},
+			{method: "GET", path: "/api/v1/views/operations", status: 504},
+			{method: "GET", path: "/api/v1/processes", status: 504},
+		},
+	},
 	"slow": {
 		store:  failingWith(context.DeadlineExceeded),
 		before: lettersFail(context.DeadlineExceeded),
 		calls: []call{
+			{method: "GET", path: "/?q=%7B%7D", status: 504},
+			{method: "GET", path: pageOfChain, status: 504},
 			{method: "GET", path: storedTrace, status: 504},
 			{method: "GET", path: "/api/v1/events/e", status: 504},
 			{method: "GET", path: "/api/v1/events/e/chain", status: 504},

@@ -77,7 +77,7 @@ func TestStatusOfPressure(t *testing.T) {
 }
 
 func TestPageShowsPressure(t *testing.T) {
-	require.Contains(t, string(serving(t, newFaulty()).get(t, "/").body), "<p>Pressure is normal.</p>")
+	require.Contains(t, string(serving(t, newFaulty()).get(t, "/").body), "Pressure is normal.")
 	c := serving(t, refusingStore())
 	c.awaitLevel(t, pressure.Critical)
 	require.Contains(t, string(c.get(t, "/").body),

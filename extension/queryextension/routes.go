@@ -13,6 +13,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
 // route is one call of the API.
@@ -40,14 +41,19 @@ type route struct {
 var routes = slices.Concat(ownRoutes, toolRoutes)
 
 var ownRoutes = []route{
-	{method: "GET", path: "/", handle: (*api).page},
+	{method: "GET", path: "/", query: []string{"q", "cursor"}, handle: (*api).page},
+	{method: "GET", path: "/chain", query: slices.Concat([]string{"event", "service", "node", "trace", "span"}, chainParameters), handle: (*api).chainPage},
 	{method: "GET", path: "/api/v1/traces/{trace_id}", handle: (*api).trace},
 	{method: "GET", path: "/api/v1/events/{event_id}", query: []string{"service", "node", "limit"}, handle: (*api).event},
 	{method: "GET", path: "/api/v1/events/{event_id}/chain", query: slices.Concat([]string{"service", "node"}, chainParameters), handle: (*api).eventChain},
 	{method: "GET", path: "/api/v1/traces/{trace_id}/spans/{span_id}/chain", query: chainParameters, handle: (*api).spanChain},
 	{method: "GET", path: "/api/v1/graph", query: slices.Concat([]string{"event", "service", "node", "trace", "span", "q", "start", "end", "format"}, chainParameters), handle: (*api).graph},
 	{method: "GET", path: "/api/v1/edges", query: []string{"start", "end", "types", "min_confidence"}, unbounded: true, handle: (*api).edges},
+	{method: "GET", path: "/api/v1/tail", query: []string{"q"}, unbounded: true, handle: (*api).tailSpans},
 	{method: "GET", path: "/api/v1/correlations/{correlation_id}", query: []string{"limit"}, handle: (*api).correlation},
+	{method: "GET", path: "/api/v1/views", handle: (*api).listViews},
+	{method: "GET", path: "/api/v1/views/{name}", query: []string{"service", "limit", "cursor"}, handle: (*api).view},
+	{method: "GET", path: "/api/v1/processes", query: []string{"service", "node", "limit", "cursor"}, handle: (*api).processes},
 	{method: "GET", path: "/api/v1/search", query: []string{"q", "start", "end", "types", "min_confidence", "limit", "spans_per_spanset", "cursor", "explain"}, handle: (*api).search},
 	{method: "GET", path: "/api/v1/processes/{process}/timeline", query: []string{"service", "node", "start", "end", "types", "min_confidence", "limit", "cursor"}, handle: (*api).timeline},
 	{method: "GET", path: "/api/v1/state/{entity}", query: []string{"at", "service", "node", "types", "min_confidence", "limit", "cursor"}, handle: (*api).state},
@@ -67,9 +73,11 @@ var ownRoutes = []route{
 type api struct {
 	cfg      *Config
 	store    store.Store
+	follower *follower
 	registry *registry
 	monitor  *pressure.Monitor
 	version  string
+	self     string // the collector's own service.name
 	started  time.Time
 	now      func() time.Time
 	logger   *zap.Logger
@@ -79,6 +87,7 @@ type api struct {
 	hot     *hot
 	// searches has a place for each search that may run.
 	searches *gate
+	tail     *tail.Broker
 	origin   *http.CrossOriginProtection
 }
 

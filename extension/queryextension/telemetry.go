@@ -12,11 +12,12 @@ import (
 	"github.com/otelscope/otelscope/extension/queryextension/internal/metadata"
 	"github.com/otelscope/otelscope/internal/pressure"
 	"github.com/otelscope/otelscope/internal/store"
+	"github.com/otelscope/otelscope/internal/tail"
 )
 
-// newTelemetry registers the figures of the store and of pressure, read
+// newTelemetry registers the figures of the store, of pressure and of tails, read
 // whenever metrics are. The caller ends it with the builder's Shutdown.
-func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats, state func() pressure.State) (*metadata.TelemetryBuilder, error) {
+func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats, state func() pressure.State, tails func() tail.Stats) (*metadata.TelemetryBuilder, error) {
 	b, err := metadata.NewTelemetryBuilder(settings)
 	if err != nil {
 		return nil, err
@@ -27,7 +28,16 @@ func newTelemetry(settings component.TelemetrySettings, stats func() store.Stats
 			return nil
 		})
 	}
+	tailed := func(register func(metric.Int64Callback) error, read func(tail.Stats) int64) error {
+		return register(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(read(tails()))
+			return nil
+		})
+	}
 	err = errors.Join(
+		tailed(b.RegisterScopeTailDeliveredCallback, func(s tail.Stats) int64 { return s.Delivered }),
+		tailed(b.RegisterScopeTailLostCallback, func(s tail.Stats) int64 { return s.Lost }),
+		tailed(b.RegisterScopeTailSubscriptionsCallback, func(s tail.Stats) int64 { return int64(s.Subscriptions) }),
 		b.RegisterScopePressureLevelCallback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(state().Level))
 			return nil

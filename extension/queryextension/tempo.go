@@ -31,7 +31,7 @@ func (a *api) tempoBuildInfo(w http.ResponseWriter, _ *http.Request) error {
 func (a *api) tempoSearch(w http.ResponseWriter, req *http.Request) error {
 	search, err := tempoapi.ParseSearch(req.URL.Query())
 	if err != nil {
-		return a.ofTool(err)
+		return ofTool(err)
 	}
 	found, err := a.searchFor(req.Context(), search.Query, search.Range, search.Limit, search.Spans)
 	if err != nil {

@@ -39,14 +39,14 @@ func (a *api) tempoScopes(w http.ResponseWriter, req *http.Request) error {
 func (a *api) fieldsAsked(req *http.Request) (fields []store.Field, scope string, limit int, err error) {
 	values := req.URL.Query()
 	if scope, err = tempoapi.ParseScope(values.Get("scope")); err != nil {
-		return nil, "", 0, a.ofTool(err)
+		return nil, "", 0, ofTool(err)
 	}
 	asked, err := tempoapi.ParseRange(values)
 	if err != nil {
-		return nil, "", 0, a.ofTool(err)
+		return nil, "", 0, ofTool(err)
 	}
 	if limit, err = tempoapi.ParseLimit(values, maxNames); err != nil {
-		return nil, "", 0, a.ofTool(err)
+		return nil, "", 0, ofTool(err)
 	}
 	fields, err = a.store.Fields(req.Context(), asked.Start, asked.End)
 	return fields, scope, limit, err
@@ -79,11 +79,11 @@ func (a *api) valuesAsked(req *http.Request) ([]tempoapi.TypedValue, error) {
 	given := req.URL.Query()
 	asked, err := tempoapi.ParseRange(given)
 	if err != nil {
-		return nil, a.ofTool(err)
+		return nil, ofTool(err)
 	}
 	limit, err := tempoapi.ParseLimit(given, maxNames)
 	if err != nil {
-		return nil, a.ofTool(err)
+		return nil, ofTool(err)
 	}
 	field := tempoapi.ParseTag(tag)
 	if words, ok := tempoapi.Words(field); ok {

@@ -158,23 +158,14 @@ func (a *api) toolMetrics(http.ResponseWriter, *http.Request) error {
 }
 
 // ofTool says what a failure of a tool's call means to the client.
-func (a *api) ofTool(err error) error {
+func ofTool(err error) error {
 	if e, ok := errors.AsType[*jaegerapi.ParameterError](err); ok {
 		return newProblem(http.StatusBadRequest, e.Parameter, "%s", e.Error())
 	}
 	if e, ok := errors.AsType[*tempoapi.ParameterError](err); ok {
 		return newProblem(http.StatusBadRequest, e.Parameter, "%s", e.Error())
 	}
-	if e, ok := errors.AsType[*traceql.Error](err); ok {
-		return newProblem(http.StatusBadRequest, "q", "%s", e.Error())
-	}
-	if e, ok := errors.AsType[*query.UnsupportedError](err); ok {
-		return newProblem(http.StatusBadRequest, "q", "%s", e.Error())
-	}
-	if e, ok := errors.AsType[*query.BoundError](err); ok {
-		return newProblem(http.StatusUnprocessableEntity, "", "%s", e.Error())
-	}
-	return a.asTooLarge(err)
+	return err
 }
 
 // parseShortTraceID reads a trace id whose leading zeros may be missing, as
@@ -197,7 +188,7 @@ func (a *api) searchFor(ctx context.Context, q *traceql.Query, r query.Range, li
 	answer, err := query.Search(ctx, a.store, q, query.SearchOptions{
 		Range: r, Limit: limit, MaxSpans: spans, MaxBytes: int(a.cfg.Query.MaxBytes), MaxVisited: maxVisited,
 	})
-	return answer, a.ofTool(err)
+	return answer, ofTool(err)
 }
 
 // wholeTrace reads a trace; one that is not stored is a problem.

@@ -17,7 +17,7 @@ type Span struct {
 	StatusCode        int32
 	StatusMessage     []byte
 	Attributes        []Attr
-	Events            [][]byte // encoded Span.Event messages
+	Events            [][]byte // encoded Span.Event messages, see Event
 	Links             [][]byte // encoded Span.Link messages, see Link
 	DroppedAttributes uint32
 	DroppedEvents     uint32
@@ -254,7 +254,20 @@ func appendAttr(dst []Attr, outer *fields) []Attr {
 	if key, value, ok := shortKeyValue(b); ok {
 		return appendShortAttrs(append(dst, Attr{Key: key, Value: value}), outer)
 	}
-	var a Attr
+	a, err := parseAttr(b)
+	outer.bad = outer.bad || err != nil
+	return append(dst, a)
+}
+
+// ParseAttr reads an encoded KeyValue.
+func ParseAttr(b []byte) (Attr, error) {
+	if key, value, ok := shortKeyValue(b); ok {
+		return Attr{Key: key, Value: value}, nil
+	}
+	return parseAttr(b)
+}
+
+func parseAttr(b []byte) (a Attr, err error) {
 	c := fields{rest: b}
 	for c.next() {
 		switch c.num {
@@ -264,8 +277,7 @@ func appendAttr(dst []Attr, outer *fields) []Attr {
 			a.Value = merge(a.Value, c.bytes())
 		}
 	}
-	outer.bad = outer.bad || c.bad
-	return append(dst, a)
+	return a, c.fail("KeyValue")
 }
 
 // appendShortAttrs takes attributes from the front of outer's rest as long as

@@ -106,6 +106,7 @@ func (e *engine) compact(run []manifest.Block) error {
 		at := slices.IndexFunc(v.blocks, func(p *part) bool { return inRun(p.info) })
 		v.blocks = slices.Replace(v.blocks, at, at+len(run), fresh)
 	})
+	e.tellBlocks(0)
 	e.trouble.clear(EventCompact)
 	e.figures.compactions.Add(1)
 	e.cfg.Observe(Event{
@@ -123,11 +124,13 @@ func (e *engine) merge(run []manifest.Block) (*part, error) {
 	defer e.views.release(v)
 	h := head.New(e.cfg.CutSpans)
 	info := manifest.Block{ReceivedMin: run[0].ReceivedMin}
+	var parts []*part
 	for _, b := range run {
 		i := slices.IndexFunc(v.blocks, func(p *part) bool { return p.info.Number == b.Number })
 		if err := e.load(h, v.blocks[i].block); err != nil {
 			return nil, err
 		}
+		parts = append(parts, v.blocks[i])
 		info.ReceivedMin = min(info.ReceivedMin, b.ReceivedMin)
 		info.ReceivedMax = max(info.ReceivedMax, b.ReceivedMax)
 		info.Level = max(info.Level, b.Level&^levelHasOpen)
@@ -141,7 +144,11 @@ func (e *engine) merge(run []manifest.Block) (*part, error) {
 	for _, s := range h.Rows(nil, 0, sizes.Spans, false) {
 		rows = append(rows, block.Row{Origin: s.Origin, Span: s.Bytes})
 	}
-	return e.writeBlock(rows, info)
+	summary, err := e.mergeSummaries(parts)
+	if err != nil {
+		return nil, err
+	}
+	return e.writeBlock(rows, info, summary)
 }
 
 // load inserts a block's rows into a head, some at a time.

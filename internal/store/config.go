@@ -75,6 +75,7 @@ const (
 	EventRetain   EventKind = "retain"
 	EventOverflow EventKind = "overflow" // open calls beyond the bound went into a block
 	EventSpace    EventKind = "space"    // Err set: the disk is full and the reserve given up; nil: it is back
+	EventSummary  EventKind = "summary"  // only its failures: a part goes without
 	EventRemove   EventKind = "remove"   // a file that does not count any more could not be deleted
 )
 

@@ -15,10 +15,12 @@ import (
 type cut struct {
 	*engine
 	frozen
-	plan    *plan   // nil until made
-	fresh   []*part // the blocks, open: one, none for no rows, more beyond block.MaxRows
-	written bool
-	carried bool
+	followed bool
+	summary  []byte  // of the part, when followed
+	plan     *plan   // nil until made
+	fresh    []*part // the blocks, open: one, none for no rows, more beyond block.MaxRows
+	written  bool
+	carried  bool
 
 	committed bool
 }
@@ -28,7 +30,7 @@ func newCut(e *engine, f frozen) *cut { return &cut{engine: e, frozen: f} }
 // run does what is left to do.
 func (c *cut) run() error {
 	begin := c.cfg.Now()
-	for _, step := range []func() error{c.decide, c.write, c.carry, c.commit} {
+	for _, step := range []func() error{c.follow, c.decide, c.write, c.carry, c.commit} {
 		if c.stopping() {
 			return errStopped
 		}
@@ -55,6 +57,16 @@ func (c *cut) run() error {
 	return c.removeSegments()
 }
 
+// follow waits for the follower's summary.
+func (c *cut) follow() (err error) {
+	if c.followed {
+		return nil
+	}
+	c.summary, err = c.engine.summary()
+	c.followed = err == nil
+	return err
+}
+
 func (c *cut) decide() error {
 	if c.plan != nil {
 		return nil
@@ -72,13 +84,10 @@ func (c *cut) write() error {
 	if c.written {
 		return nil
 	}
-	for rows := range slices.Chunk(c.plan.rows, block.MaxRows) {
-		p, err := c.writeBlock(rows, c.plan.info)
-		if err != nil {
-			c.discard()
-			return fmt.Errorf("write block: %w", err)
-		}
-		c.fresh = append(c.fresh, p)
+	var err error
+	if c.fresh, err = c.writeBlocks(c.plan, c.summary); err != nil {
+		c.discard()
+		return err
 	}
 	c.written, c.plan.rows = true, nil
 	return nil
@@ -123,6 +132,7 @@ func (c *cut) commit() error {
 		v.blocks = append(v.blocks, c.fresh...)
 		v.frozen = nil
 	})
+	c.tellBlocks(1)
 	c.figures.carried.Store(0)
 	c.backlog.Store(false)
 	c.in.signal() // the live head may be due already
@@ -161,12 +171,26 @@ func (e *engine) commitManifest(blocks []manifest.Block, first uint64) error {
 	return nil
 }
 
+// writeBlocks writes what a plan has for blocks. The first has the part's
+// summary. After an error those that were written are returned too.
+func (e *engine) writeBlocks(p *plan, summary []byte) (fresh []*part, err error) {
+	for rows := range slices.Chunk(p.rows, block.MaxRows) {
+		b, err := e.writeBlock(rows, p.info, summary)
+		if err != nil {
+			return fresh, fmt.Errorf("write block: %w", err)
+		}
+		fresh = append(fresh, b)
+		summary = summary[:0]
+	}
+	return fresh, nil
+}
+
 // writeBlock writes rows as a block and opens it. info says what the rows do
 // not.
-func (e *engine) writeBlock(rows []block.Row, info manifest.Block) (*part, error) {
+func (e *engine) writeBlock(rows []block.Row, info manifest.Block, summary []byte) (*part, error) {
 	number := e.catalog.NextBlock
 	e.catalog.NextBlock++ // used up, whatever happens
-	meta, err := e.writer.Write(number, rows)
+	meta, err := e.writer.WriteSummarized(number, rows, summary)
 	if err != nil {
 		return nil, err
 	}

@@ -57,20 +57,35 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 // Referring implements Store.
 func (e *engine) Referring(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
 	set, refs := newRefSet(refs)
+	return e.naming(ctx, set, limit, question{
+		block: func(b *block.Block) ([]uint32, error) { return b.ReferringRows(ctx, refs) },
+		head:  func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
+	}, head.AppendRefs)
+}
+
+// Causing implements Store.
+func (e *engine) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
+	set, refs := newRefSet(refs)
+	return e.naming(ctx, set, limit, question{
+		block: func(b *block.Block) ([]uint32, error) { return b.CausingRows(ctx, refs) },
+		head:  func(h *head.Head) []uint32 { return h.CausingRows(refs) },
+	}, head.AppendEffects)
+}
+
+// naming answers a question for the spans that name one of set; names appends
+// those that a span names.
+func (e *engine) naming(ctx context.Context, set refSet, limit int, q question, names func([]causal.SpanRef, []byte) ([]causal.SpanRef, error)) ([]Span, bool, error) {
 	if len(set) == 0 {
 		return nil, false, e.usable(ctx)
 	}
-	var names []causal.SpanRef
-	return e.search(ctx, limit, question{
-		block: func(b *block.Block) ([]uint32, error) { return b.ReferringRows(ctx, refs) },
-		head:  func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
-		match: func(span []byte) (_ bool, err error) {
-			if names, err = head.AppendRefs(names[:0], span); err != nil {
-				return false, err
-			}
-			return slices.ContainsFunc(names, func(r causal.SpanRef) bool { _, ok := set[r]; return ok }), nil
-		},
-	})
+	var found []causal.SpanRef
+	q.match = func(span []byte) (_ bool, err error) {
+		if found, err = names(found[:0], span); err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(found, func(r causal.SpanRef) bool { _, ok := set[r]; return ok }), nil
+	}
+	return e.search(ctx, limit, q)
 }
 
 // Correlation implements Store.

@@ -52,6 +52,7 @@ func TestBlocksWithoutEdgeRuns(t *testing.T) {
 		data, err := vfs.ReadFile(cfg.FS, name, 1<<20)
 		require.NoError(t, err)
 		require.Contains(t, string(data), "referring")
+		require.Contains(t, string(data), "leading")
 		require.Contains(t, string(data), "correlation")
 	}
 	require.NoError(t, st.Close(ctx))
@@ -84,7 +85,7 @@ func hideEdgeRuns(t *testing.T, fsys vfs.FS) {
 		require.NoError(t, err)
 		foot := data[len(data)-24:]
 		toc := data[binary.LittleEndian.Uint64(foot) : len(data)-24]
-		for _, section := range []string{"referring", "correlation"} {
+		for _, section := range []string{"referring", "leading", "correlation"} {
 			require.Contains(t, string(toc), section)
 			copy(toc, bytes.ReplaceAll(toc, []byte(section), []byte(strings.ToUpper(section))))
 		}

@@ -36,9 +36,10 @@ type engine struct {
 	backlog  atomic.Bool // there is a frozen head
 	commands chan command
 
-	catalog        manifest.Manifest // the keeper's, as are the next two
+	catalog        manifest.Manifest // the keeper's, as are the next three
 	writer         *block.Writer
 	orphans        []uint64 // blocks that an uncertain commit may have named
+	cutParts       int      // parts that were cut into blocks since Open, for the follower
 	keeperCommands chan command
 
 	folder        io.Closer     // the folder's lock

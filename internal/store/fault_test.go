@@ -24,8 +24,9 @@ import (
 // that carries open calls, a merge of small blocks, and a drop. Tests stop it
 // at each operation on the file system in turn.
 type scenario struct {
-	fs     *memfs.FS
-	ledger *ledger
+	fs       *memfs.FS
+	ledger   *ledger
+	recorder *recorder // of the store that was opened last
 }
 
 func newScenario() *scenario {
@@ -33,7 +34,8 @@ func newScenario() *scenario {
 }
 
 func (s *scenario) config() store.Config {
-	return store.Config{Directory: "/data", FS: s.fs, CutBytes: 16 << 10, ReserveBytes: 4096}
+	s.recorder = newRecorder()
+	return store.Config{Directory: "/data", FS: s.fs, CutBytes: 16 << 10, ReserveBytes: 4096, Follower: s.recorder}
 }
 
 // write writes and notes what was acknowledged.
@@ -128,8 +130,10 @@ func TestCrashAtEveryStep(t *testing.T) {
 		st, err := store.Open(after.config())
 		require.NoError(t, err, "operation %d", n)
 		require.NoError(t, after.ledger.check(st), "operation %d", n)
+		require.NoError(t, after.recorder.check(st), "operation %d", n)
 		require.NoError(t, store.Cut(st))
 		require.NoError(t, after.ledger.check(st), "operation %d", n)
+		require.NoError(t, after.recorder.check(st), "operation %d", n)
 		require.NoError(t, st.Close(context.Background()))
 	})
 	require.Greater(t, n, 100, "the scenario is shorter than it should be")
@@ -144,6 +148,7 @@ func TestFailureAtEveryStep(t *testing.T) {
 				st, err := store.Open(s.config())
 				require.NoError(t, err, "operation %d", n)
 				require.NoError(t, s.ledger.check(st), "operation %d", n)
+				require.NoError(t, s.recorder.check(st), "operation %d", n)
 				require.NoError(t, st.Close(context.Background()))
 			})
 		})

@@ -33,7 +33,7 @@ func open(cfg Config) (_ *engine, err error) {
 	if e.folder, err = cfg.FS.Lock(filepath.Join(cfg.Directory, "lock")); err != nil {
 		return nil, err
 	}
-	r := recovery{engine: e, view: &view{refs: 1}}
+	r := recovery{engine: e}
 	if err := r.run(); err != nil {
 		r.undo()
 		return nil, errors.Join(err, e.folder.Close())

@@ -25,12 +25,20 @@ func (e *engine) planOf(h *head.Head, bounded bool) (*plan, error) {
 	var buf []head.Span
 	for first := 0; first < n; first += scanChunk {
 		buf = h.Rows(buf[:0], first, first+scanChunk, false)
+		complete := buf[:0]
 		for _, s := range buf {
 			if s.Open {
 				open = append(open, s)
 			} else {
-				p.add(s.Origin, s.Bytes, s.Received)
+				complete = append(complete, s)
 			}
+		}
+		complete, err := e.dropKnown(complete)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range complete {
+			p.add(s.Origin, s.Bytes, s.Received)
 		}
 	}
 	return p, e.planOpen(p, open, bounded)

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 // recovery brings a folder's contents into an engine that does not run yet.
 type recovery struct {
 	*engine
-	view  *view
 	fresh bool   // blocks were made that the manifest does not name yet
 	first uint64 // the log segment in which the live head begins; 0 before the first frame
 	at    uint64 // the segment of the last frame
@@ -25,6 +23,7 @@ type recovery struct {
 	// later frames made of them counts for nothing: in the log they are only
 	// where that cut found them.
 	carried []*entry
+	told    *Commit // gathers the frames of one group; nil for none
 }
 
 func (r *recovery) run() (err error) {
@@ -38,6 +37,7 @@ func (r *recovery) run() (err error) {
 	if err := r.openBlocks(); err != nil {
 		return err
 	}
+	r.tellBlocks(0)
 	if err := r.replay(); err != nil {
 		return err
 	}
@@ -51,9 +51,7 @@ func (r *recovery) run() (err error) {
 
 // undo closes what run opened before it failed.
 func (r *recovery) undo() {
-	for _, p := range r.view.blocks {
-		_ = p.block.Close() // was only read
-	}
+	r.views.close()
 	if r.log != nil {
 		_ = r.log.Close() // what it holds is replayed the next time
 	}
@@ -93,12 +91,14 @@ func isBlockFile(name string) bool {
 }
 
 func (r *recovery) openBlocks() error {
+	v := &view{live: head.New(0), refs: 1}
+	r.views.current = v
 	for _, info := range r.catalog.Blocks {
 		b, err := block.Open(r.cfg.FS, r.blocksDir(), info.Number)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", info.Number, err)
 		}
-		r.view.blocks = append(r.view.blocks, &part{info: info, block: b, refs: 1})
+		v.blocks = append(v.blocks, &part{info: info, block: b, refs: 1})
 		r.live.last = max(r.live.last, info.ReceivedMax) // arrivals never fall
 	}
 	return nil
@@ -106,7 +106,7 @@ func (r *recovery) openBlocks() error {
 
 // replay reads the log into the live head.
 func (r *recovery) replay() (err error) {
-	r.begin()
+	r.begin(nil)
 	r.log, _, err = log.Open(log.Options{
 		FS:           r.cfg.FS,
 		Dir:          filepath.Join(r.cfg.Directory, "log"),
@@ -117,6 +117,7 @@ func (r *recovery) replay() (err error) {
 	if err != nil {
 		return err
 	}
+	r.tell()
 	if r.fresh {
 		if err := r.commit(); err != nil {
 			return err
@@ -127,11 +128,25 @@ func (r *recovery) replay() (err error) {
 	return nil
 }
 
-// begin makes an empty live head.
-func (r *recovery) begin() {
+// begin makes an empty live head, over what became of the one before.
+func (r *recovery) begin(blocks []*part) {
 	r.live = liveHead{head: head.New(0), last: r.live.last}
-	r.view.live = r.live.head
-	r.views.current = r.view
+	r.views.swap(func(v *view) { v.blocks, v.live = append(v.blocks, blocks...), r.live.head })
+}
+
+// group returns the commit that a frame of that arrival belongs to.
+func (r *recovery) group(received int64) *Commit {
+	if r.told == nil || r.told.Received != received {
+		r.tell()
+		r.told = r.newCommit(r.live.head, received)
+	}
+	return r.told
+}
+
+// tell tells the follower of the group that is complete.
+func (r *recovery) tell() {
+	r.told.tell()
+	r.told = nil
 }
 
 // frame takes one frame of the log.
@@ -149,7 +164,12 @@ func (r *recovery) frame(f log.Frame) error {
 	if err != nil {
 		return fmt.Errorf("log segment %d: %w", f.Segment, err)
 	}
-	added := r.live.insert(&entry{batch: batch, kind: f.Kind, received: f.Received})
+	en := &entry{batch: batch, kind: f.Kind, received: f.Received}
+	var changes *[]head.Change
+	if f.Kind == frameWrite {
+		changes = r.group(f.Received).noting()
+	}
+	added := r.live.insert(en, changes)
 	r.live.last = max(r.live.last, f.Received)
 	r.figures.recovered += int64(added)
 	return nil
@@ -166,23 +186,29 @@ func (r *recovery) big() bool {
 func (r *recovery) cut(segment uint64) error {
 	// A block is older than what follows; whether an open call is the first
 	// of its kind is known only when all its versions are in one head.
+	r.tell()
+	r.rotated()
+	summary, err := r.summary()
+	if err != nil {
+		return err
+	}
 	p, err := r.planOf(r.live.head, false)
 	if err != nil {
 		return err
 	}
-	for rows := range slices.Chunk(p.rows, block.MaxRows) {
-		fresh, err := r.writeBlock(rows, p.info)
-		if err != nil {
-			return fmt.Errorf("write block: %w", err)
+	fresh, err := r.writeBlocks(p, summary)
+	if err != nil {
+		for _, b := range fresh {
+			_ = b.block.Close() // a start deletes it
 		}
-		fresh.refs = 1
-		r.view.blocks = append(r.view.blocks, fresh)
+		return err
 	}
 	r.fresh, r.first = true, segment
-	r.begin()
+	r.begin(fresh)
+	r.tellBlocks(1)
 	r.carried, err = carryBatches(p.carry)
 	for _, en := range r.carried {
-		r.live.insert(en)
+		r.live.insert(en, nil)
 	}
 	return err
 }
@@ -197,8 +223,8 @@ func (r *recovery) commit() error {
 	if err := r.log.Append(frames...); err != nil {
 		return fmt.Errorf("carry open calls over: %w", err)
 	}
-	blocks := make([]manifest.Block, len(r.view.blocks))
-	for i, p := range r.view.blocks {
+	blocks := make([]manifest.Block, len(r.views.current.blocks))
+	for i, p := range r.views.current.blocks {
 		blocks[i] = p.info
 	}
 	if err := r.commitManifest(blocks, r.first); err != nil {

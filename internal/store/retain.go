@@ -28,6 +28,7 @@ func (e *engine) retain() {
 	e.views.swap(func(v *view) {
 		v.blocks = slices.DeleteFunc(v.blocks, func(p *part) bool { return gone[p.info.Number] })
 	})
+	e.tellBlocks(0)
 	e.trouble.clear(EventRetain)
 	e.figures.dropped.Add(int64(len(dropped)))
 	done.Duration = e.cfg.Now().Sub(begin)

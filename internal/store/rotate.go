@@ -25,11 +25,15 @@ type liveHead struct {
 	noRotateBefore int64
 }
 
-// insert puts an entry into the head and returns how many rows it added.
-func (l *liveHead) insert(en *entry) (added int) {
+// insert puts an entry into the head and returns how many rows it added. What
+// it changed is noted, if changes is not nil; what is carried changes nothing.
+func (l *liveHead) insert(en *entry, changes *[]head.Change) (added int) {
 	en.batch.Carried = en.kind == frameCarry
-	added = l.head.Insert(en.batch, en.received)
-	if en.kind == frameCarry {
+	if en.batch.Carried {
+		changes = nil
+	}
+	added = l.head.InsertNoting(en.batch, en.received, changes)
+	if en.batch.Carried {
 		l.carried = l.carried.plus(loadOf(en.batch))
 	} else if l.since == 0 {
 		l.since = en.received
@@ -80,6 +84,7 @@ func (e *engine) rotate() error {
 	e.live = liveHead{head: fresh, last: e.live.last}
 	e.in.settle(load{}, load{})
 	e.backlog.Store(true)
+	e.rotated()
 	e.frozen <- frozen{head: old, below: below}
 	return nil
 }

@@ -1,5 +1,7 @@
 package store
 
+import "github.com/otelscope/otelscope/internal/store/field"
+
 // Selection asks for the spans that began within a time and that match. Its
 // parts are what a store may use to leave things unread; what counts is
 // NewMatcher.
@@ -14,6 +16,10 @@ type Selection struct {
 	// all are. A matcher is used by one goroutine, but several may run at once.
 	// It must not keep the span's slices.
 	NewMatcher func() func(Span) (bool, error)
+	// IgnoresLinks says that a matcher's answer does not depend on the span's
+	// links, which is all that versions of a span can add to one another. Then
+	// a store looks for other versions only of what matches.
+	IgnoresLinks bool
 	// Reading is added to while the spans are read, if it is not nil; it is
 	// complete when the sequence has ended.
 	Reading *Reading
@@ -32,10 +38,12 @@ type Any []Condition
 // Has is true of a span of which a field has the value.
 type Has struct {
 	Field Field
-	Value any // string, int64, float64 or bool
+	Value any // string, int64, float64 or bool; an int64 is no float64
 }
 
 // Among is true of a span of which a field has a text that Accept accepts.
+// Accept must say the same each time and may be called by several goroutines
+// at once.
 type Among struct {
 	Field  Field
 	Accept func(string) bool
@@ -53,25 +61,22 @@ func (Lasted) condition() {}
 
 // Field is something that spans have values of. Of an attribute that is there
 // twice both values count.
-type Field struct {
-	Of  FieldOf
-	Key string // of attributes; "" for the rest
-}
+type Field = field.Field
 
 // FieldOf says where a field stands.
-type FieldOf uint8
+type FieldOf = field.Of
 
 // The places. Names and messages have strings, kinds and statuses OTLP's
 // number as an int64.
 const (
-	OfSpan          FieldOf = iota // an attribute of the span
-	OfResource                     // an attribute of the resource
-	OfEvent                        // an attribute of one of the span's events
-	OfName                         // the span's name
-	OfKind                         // the span's kind
-	OfStatus                       // the status code
-	OfStatusMessage                // the status message
-	OfEventName                    // the name of one of the span's events
+	OfSpan          = field.Span          // an attribute of the span
+	OfResource      = field.Resource      // an attribute of the resource
+	OfEvent         = field.Event         // an attribute of one of the span's events
+	OfName          = field.Name          // the span's name
+	OfKind          = field.Kind          // the span's kind
+	OfStatus        = field.Status        // the status code
+	OfStatusMessage = field.StatusMessage // the status message
+	OfEventName     = field.EventName     // the name of one of the span's events
 )
 
 // Reading says what a selection read, and what it could leave out.
@@ -86,7 +91,7 @@ type Reading struct {
 }
 
 // Values are the different values of a field, as far as a store knows them
-// without reading spans.
+// without reading spans. What is no number is no value.
 type Values struct {
 	Values []any // string, int64, float64 or bool; sorted by type, then by value
 	// Complete says that there are no others. A store may leave out the rest

@@ -113,9 +113,11 @@ func (e *engine) commit(group []*entry) {
 		err = e.appendFailed(err)
 	} else {
 		e.trouble.clear(EventAppend)
+		told := e.newCommit(e.live.head, now)
 		for _, en := range group {
-			e.insert(en)
+			e.insert(en, told.noting())
 		}
+		told.tell()
 	}
 	e.in.settle(total, e.live.load())
 	for _, en := range group {
@@ -123,8 +125,8 @@ func (e *engine) commit(group []*entry) {
 	}
 }
 
-func (e *engine) insert(en *entry) {
-	added := e.live.insert(en)
+func (e *engine) insert(en *entry, changes *[]head.Change) {
+	added := e.live.insert(en, changes)
 	if en.kind == frameWrite {
 		e.figures.duplicates.Add(int64(en.batch.Len() - added))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/otelscope/otelscope/internal/store/field"
 	"github.com/otelscope/otelscope/internal/vfs"
 )
 
@@ -56,6 +57,10 @@ type Block struct {
 
 	mu      sync.Mutex
 	origins map[uint32][]byte // some that were read, by place
+	zones   []Zone            // of a block that has none in its file, when asked for
+
+	censusMu sync.Mutex
+	census   *field.Census // the same
 }
 
 // maxOrigins is how many origins an open block remembers.
@@ -111,6 +116,18 @@ func (b *Block) Close() error {
 
 // Meta describes the block.
 func (b *Block) Meta() Meta { return b.meta }
+
+// Summary returns what WriteSummarized kept with the block, nil for none.
+func (b *Block) Summary() ([]byte, error) {
+	if _, there := b.ids.toc[sectionSummary]; !there {
+		return nil, nil
+	}
+	summary, err := b.ids.load(sectionSummary, 1)
+	if err != nil {
+		return nil, &CorruptError{b.idsName, err}
+	}
+	return summary, nil
+}
 
 // Trace returns the spans of a trace in the order of their start times.
 func (b *Block) Trace(id pcommon.TraceID) ([]Row, error) {

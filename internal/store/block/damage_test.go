@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/otelscope/otelscope/internal/store/field"
 	"github.com/otelscope/otelscope/internal/vfs"
 	"github.com/otelscope/otelscope/internal/vfs/memfs"
 )
@@ -163,7 +164,7 @@ func readEverything(fsys vfs.FS, rows []Row) (err error) {
 			return err
 		}
 	}
-	return nil
+	return readSearch(b, rows)
 }
 
 // readEdges asks for the spans that a span names, and for its group.
@@ -172,6 +173,7 @@ func readEdges(b *Block, span []byte) error {
 	for _, find := range []func() ([]uint32, error){
 		func() ([]uint32, error) { return b.SpanRows(refs) },
 		func() ([]uint32, error) { return b.ReferringRows(context.Background(), refs) },
+		func() ([]uint32, error) { return b.CausingRows(context.Background(), refs) },
 		func() ([]uint32, error) { return b.CorrelationRows(context.Background(), group) },
 	} {
 		numbers, err := find()
@@ -440,6 +442,8 @@ func FuzzIDs(f *testing.F) {
 		for _, r := range rows {
 			refs, group := edgesOf(r.Span)
 			_, _ = x.referring.find(nil, refFingerprint(refs[0]), &cursor{})
+			_, _ = x.search.attributes.find(nil, fingerprint(field.Text([]byte("GET")).Hash(field.Field{Key: "http.request.method"}.Hash()))&^rowMask, &cursor{})
+			_, _ = x.leading.find(nil, leadingFingerprint(refs[0]), &cursor{})
 			_, _ = x.correlation.find(nil, correlationFingerprint(group), &cursor{})
 			_, _ = x.span.find(nil, spanFingerprint(headOf(r.Span).trace, headOf(r.Span).span), &cursor{})
 		}

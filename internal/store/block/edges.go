@@ -26,10 +26,21 @@ func (b *Block) ReferringRows(ctx context.Context, refs []causal.SpanRef) ([]uin
 		for _, r := range refs {
 			set[r] = struct{}{}
 		}
-		return b.search(ctx, func(s *edgeScan) (bool, error) { return s.names(set) })
+		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.names(set) })
 	}
 	prints := b.known(len(refs), func(i int) fingerprint { return refFingerprint(refs[i]) })
 	return b.rowsOf(&b.ids.referring.run, prints)
+}
+
+// CausingRows returns the rows that name one of refs in a link with the role
+// effect, rising, and perhaps some that do not. In a block from before there
+// was a run for this they are those that name one of refs at all.
+func (b *Block) CausingRows(ctx context.Context, refs []causal.SpanRef) ([]uint32, error) {
+	if !b.ids.leading.there {
+		return b.ReferringRows(ctx, refs)
+	}
+	prints := b.known(len(refs), func(i int) fingerprint { return leadingFingerprint(refs[i]) })
+	return b.rowsOf(&b.ids.leading.run, prints)
 }
 
 // CorrelationRows returns the rows whose scope.correlation.id is id, rising,
@@ -37,7 +48,7 @@ func (b *Block) ReferringRows(ctx context.Context, refs []causal.SpanRef) ([]uin
 // is read whole.
 func (b *Block) CorrelationRows(ctx context.Context, id string) ([]uint32, error) {
 	if !b.ids.correlation.there {
-		return b.search(ctx, func(s *edgeScan) (bool, error) { return s.inGroup(id) })
+		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.inGroup(id) })
 	}
 	prints := b.known(1, func(int) fingerprint { return correlationFingerprint(id) })
 	return b.rowsOf(&b.ids.correlation.run, prints)
@@ -69,8 +80,8 @@ func (b *Block) rowsOf(r *run, prints []fingerprint) (rows []uint32, err error) 
 	return slices.Compact(rows), nil
 }
 
-// search returns the rows of which keep says so, by reading all.
-func (b *Block) search(ctx context.Context, keep func(s *edgeScan) (bool, error)) (rows []uint32, err error) {
+// scanFor returns the rows of which keep says so, by reading all.
+func (b *Block) scanFor(ctx context.Context, keep func(s *edgeScan) (bool, error)) (rows []uint32, err error) {
 	var s edgeScan
 	number := uint32(0)
 	for row, err := range b.Scan(ctx) {

@@ -16,7 +16,7 @@ import (
 )
 
 // linked makes realistic spans of which each is in a group and each but the
-// first has a link to an earlier one.
+// first has a link to an earlier one, some with the role effect.
 func linked(tb testing.TB, n int) []Row {
 	r := rand.New(rand.NewPCG(5, 6))
 	var rows []Row
@@ -29,6 +29,9 @@ func linked(tb testing.TB, n int) []Row {
 			link := span.Links().AppendEmpty()
 			link.SetTraceID(cause.trace)
 			link.SetSpanID(cause.span)
+			if i%3 == 0 {
+				link.Attributes().PutStr(causal.AttrLinkRole, causal.LinkRoleEffect)
+			}
 		}
 		rows = append(rows, rowsOf(tb, td)...)
 	}
@@ -57,6 +60,10 @@ func edgesOf(b []byte) (refs []causal.SpanRef, group string) {
 // checkEdges compares what the block says about edges with a search of its
 // rows, which stand in their order.
 func checkEdges(t *testing.T, b *Block, rows []Row) {
+	effects := make([][]causal.SpanRef, len(rows))
+	for i, r := range rows {
+		effects[i] = effectsOf(r.Span)
+	}
 	refs, groups := map[causal.SpanRef]bool{}, map[string]bool{"nobody is in this": true}
 	for _, r := range rows {
 		names, group := edgesOf(r.Span)
@@ -73,8 +80,10 @@ func checkEdges(t *testing.T, b *Block, rows []Row) {
 		}
 		every = append(every, ref)
 		requireRows(t, b, rows, []causal.SpanRef{ref})
+		requireCausing(t, b, effects, []causal.SpanRef{ref})
 	}
 	requireRows(t, b, rows, append(every, every...))
+	requireCausing(t, b, effects, every)
 	for group := range groups {
 		if group == "" {
 			continue
@@ -106,6 +115,45 @@ func requireRows(t *testing.T, b *Block, rows []Row, refs []causal.SpanRef) {
 	}), found)
 }
 
+// effectsOf returns the spans that a span names as what it caused.
+func effectsOf(b []byte) (refs []causal.SpanRef) {
+	var span otlpwire.Span
+	var link otlpwire.Link
+	if span.Parse(b) != nil {
+		return nil
+	}
+	for _, l := range span.Links {
+		if link.Parse(l) != nil {
+			continue
+		}
+		role, _ := otlpwire.Find(link.Attributes, causal.AttrLinkRole)
+		if text, _ := role.Str(); string(text) == causal.LinkRoleEffect {
+			refs = append(refs, causal.SpanRef{TraceID: link.TraceID, SpanID: link.SpanID})
+		}
+	}
+	return refs
+}
+
+// requireCausing asks for what caused refs; effects are the rows'. A block without a run for it may
+// name more rows.
+func requireCausing(t *testing.T, b *Block, effects [][]causal.SpanRef, refs []causal.SpanRef) {
+	found, err := b.CausingRows(context.Background(), refs)
+	require.NoError(t, err)
+	var want []uint32
+	for i, caused := range effects {
+		if slices.ContainsFunc(caused, func(r causal.SpanRef) bool { return slices.Contains(refs, r) }) {
+			want = append(want, uint32(i))
+		}
+	}
+	if b.ids.leading.there {
+		require.Equal(t, want, found)
+	} else {
+		for _, n := range want {
+			require.Contains(t, found, n)
+		}
+	}
+}
+
 func numbers(rows []Row, is func(span []byte) bool) (found []uint32) {
 	for i, r := range rows {
 		if is(r.Span) {
@@ -127,7 +175,7 @@ func TestEdgesWithoutRuns(t *testing.T) {
 	fsys, _ := write(t, rows)
 	name := IDsName(7)
 	good := contents(t, fsys, name)
-	for _, missing := range [][]string{{sectionReferring}, {sectionCorrelation}, {sectionReferring, sectionCorrelation}} {
+	for _, missing := range [][]string{{sectionReferring}, {sectionCorrelation}, {sectionReferring, sectionCorrelation}, {sectionLeading}, {sectionLeading, sectionReferring}} {
 		overwrite(t, fsys, name, rebuilt(t, good, func(s map[string][]byte) {
 			for _, m := range missing {
 				delete(s, m)

@@ -31,6 +31,7 @@ const (
 	seedEvent
 	seedReferring
 	seedCorrelation
+	seedLeading
 )
 
 // fingerprint is the part of a hash that an entry has, in place.
@@ -47,6 +48,11 @@ func spanFingerprint(trace pcommon.TraceID, span pcommon.SpanID) fingerprint {
 // refFingerprint is that of rows that name a span.
 func refFingerprint(ref causal.SpanRef) fingerprint {
 	return idsFingerprint(ref.TraceID, ref.SpanID, seedReferring)
+}
+
+// leadingFingerprint is that of rows that name a span as what they caused.
+func leadingFingerprint(ref causal.SpanRef) fingerprint {
+	return idsFingerprint(ref.TraceID, ref.SpanID, seedLeading)
 }
 
 func idsFingerprint(trace pcommon.TraceID, span pcommon.SpanID, seed uint64) fingerprint {

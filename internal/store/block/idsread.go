@@ -28,6 +28,8 @@ type ids struct {
 
 	trace, span, event     run
 	referring, correlation laterRun
+	leading                laterRun
+	search                 searchIndex
 	rows                   granules
 	origins                section
 }
@@ -62,8 +64,10 @@ func readIDs(file io.ReaderAt, size int64) (*ids, error) {
 		func() error { return f.loadRun(sectionSpan, &f.span) },
 		func() error { return f.loadRun(sectionEvent, &f.event) },
 		func() error { return f.loadLater(sectionReferring, &f.referring) },
+		func() error { return f.loadLater(sectionLeading, &f.leading) },
 		func() error { return f.loadLater(sectionCorrelation, &f.correlation) },
 		func() error { return f.loadGranules(sectionRows, 4, &f.rows) },
+		f.loadSearch,
 	}
 	for _, l := range load {
 		if err := l(); err != nil {

@@ -40,7 +40,15 @@ const (
 	suffixFirst    = ".first"
 
 	sectionReferring   = "referring"
+	sectionLeading     = "leading"
 	sectionCorrelation = "correlation"
+
+	sectionZones      = "zones"
+	sectionAttributes = "attributes"
+	sectionFields     = "fields"
+	sectionValues     = "values"
+
+	sectionSummary = "summary"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -53,13 +61,17 @@ type idsWriter struct {
 	toc    []section
 
 	// Entries, one or more a row, rows rising.
-	trace, span, event, referring, correlation []uint64
+	trace, span, event, referring, leading, correlation []uint64
+
+	attributes *attributeIndex
 
 	rowOrigins []uint32 // a row's origin's place in the section
 	sums       []uint32 // of the granules of the section being written
 	scratch    []uint64
 	filter     bloom.SplitBlockFilter
 	buf        []byte
+
+	summary []byte // of the block being written; nil for none
 }
 
 // rowKeys are what a row is found by beside its ids; empty where it has none.
@@ -67,6 +79,7 @@ type rowKeys struct {
 	events      [2][]byte
 	correlation []byte
 	links       []causal.SpanRef
+	effects     []causal.SpanRef // those of the links that the row is the cause of
 }
 
 // section is a line of the table of contents.
@@ -76,7 +89,9 @@ type section struct {
 	sum            uint32
 }
 
-func newIDsWriter() *idsWriter { return &idsWriter{out: bufio.NewWriterSize(nil, 64<<10)} }
+func newIDsWriter() *idsWriter {
+	return &idsWriter{out: bufio.NewWriterSize(nil, 64<<10), attributes: newAttributeIndex()}
+}
 
 // reset begins a file, and in it the section of origins, which grows while
 // rows are added.
@@ -84,7 +99,8 @@ func (w *idsWriter) reset(out io.Writer) {
 	w.out.Reset(out)
 	w.offset, w.toc = 0, w.toc[:0]
 	w.trace, w.span, w.event, w.rowOrigins = w.trace[:0], w.span[:0], w.event[:0], w.rowOrigins[:0]
-	w.referring, w.correlation = w.referring[:0], w.correlation[:0]
+	w.referring, w.leading, w.correlation = w.referring[:0], w.leading[:0], w.correlation[:0]
+	w.attributes.reset()
 	w.buf = append(w.buf[:0], idsMagic...)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, idsVersion)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, 0)
@@ -120,10 +136,13 @@ func (w *idsWriter) origin(b []byte) (uint32, error) {
 	return uint32(at), nil
 }
 
+// next is the number of the row that is added next.
+func (w *idsWriter) next() uint64 { return uint64(len(w.rowOrigins)) }
+
 // add notes the ids of the next row: those of the span, its origin's place,
 // and its keys.
 func (w *idsWriter) add(span *otlpwire.Span, origin uint32, keys *rowKeys) {
-	row := uint64(len(w.rowOrigins))
+	row := w.next()
 	w.trace = append(w.trace, uint64(traceFingerprint(span.TraceID))|row)
 	w.span = append(w.span, uint64(spanFingerprint(span.TraceID, span.SpanID))|row)
 	w.rowOrigins = append(w.rowOrigins, origin)
@@ -135,6 +154,11 @@ func (w *idsWriter) add(span *otlpwire.Span, origin uint32, keys *rowKeys) {
 	w.refer(causal.SpanRef{TraceID: span.TraceID, SpanID: span.ParentSpanID}, row)
 	for _, ref := range keys.links {
 		w.refer(ref, row)
+	}
+	for _, ref := range keys.effects {
+		if !ref.IsZero() {
+			w.leading = append(w.leading, uint64(leadingFingerprint(ref))|row)
+		}
 	}
 	if len(keys.correlation) > 0 {
 		w.correlation = append(w.correlation, uint64(correlationFingerprint(string(keys.correlation)))|row)
@@ -160,14 +184,28 @@ func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.run(sectionSpan, w.span)
 	w.run(sectionEvent, w.event)
 	w.run(sectionReferring, w.referring)
+	w.run(sectionLeading, w.leading)
 	w.run(sectionCorrelation, w.correlation)
 	w.rows()
+	x := w.attributes
+	w.scratch = sortEntries(x.entries, w.scratch)
+	x.entries = slices.Compact(x.entries) // what was not recent
+	w.writeAttributes()
+	w.keepSummary()
 	w.contents()
 	return w.out.Flush()
 }
 
-func (w *idsWriter) runs() [5][]uint64 {
-	return [5][]uint64{w.trace, w.span, w.event, w.referring, w.correlation}
+// keepSummary writes the block's summary, if it has one.
+func (w *idsWriter) keepSummary() {
+	if w.summary != nil {
+		w.begin(sectionSummary)
+		w.write(w.summary)
+	}
+}
+
+func (w *idsWriter) runs() [6][]uint64 {
+	return [6][]uint64{w.trace, w.span, w.event, w.referring, w.leading, w.correlation}
 }
 
 func (w *idsWriter) meta(m Meta) {

@@ -2,93 +2,31 @@ package block
 
 import (
 	"encoding/hex"
-	"fmt"
 	"strconv"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
+	"github.com/otelscope/otelscope/internal/store/field"
 )
-
-// event is a view of one encoded Span.Event.
-type event struct {
-	time       uint64
-	name       []byte
-	attributes []otlpwire.Attr
-}
-
-func (e *event) parse(b []byte) error {
-	*e = event{attributes: e.attributes[:0]}
-	return eachField(b, func(num protowire.Number, data []byte, n uint64) error {
-		switch num {
-		case 1:
-			e.time = n
-		case 2:
-			e.name = data
-		case 3:
-			var a otlpwire.Attr
-			err := eachField(data, func(num protowire.Number, data []byte, _ uint64) error {
-				switch num {
-				case 1:
-					a.Key = data
-				case 2:
-					a.Value = data
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			e.attributes = append(e.attributes, a)
-		}
-		return nil
-	})
-}
-
-// eachField calls f for the fields of a message: with data for those that have
-// a length, with n for fixed 64-bit ones, with neither for others.
-func eachField(b []byte, f func(num protowire.Number, data []byte, n uint64) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return fmt.Errorf("span event: %w", protowire.ParseError(n))
-		}
-		b = b[n:]
-		var data []byte
-		var u uint64
-		switch typ {
-		case protowire.BytesType:
-			data, n = protowire.ConsumeBytes(b)
-		case protowire.Fixed64Type:
-			u, n = protowire.ConsumeFixed64(b)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return fmt.Errorf("span event: %w", protowire.ParseError(n))
-		}
-		b = b[n:]
-		if err := f(num, data, u); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // appendEvents appends the span's events as a JSON array.
 func (s *shredder) appendEvents(dst []byte) ([]byte, error) {
 	for i, b := range s.span.Events {
-		if err := s.event.parse(b); err != nil {
+		if err := s.event.Parse(b); err != nil {
 			return nil, err
 		}
 		dst = append(dst, separator(i)...)
 		dst = append(dst, `{"time_unix_nano":`...)
-		dst = strconv.AppendUint(dst, s.event.time, 10)
+		dst = strconv.AppendUint(dst, s.event.Time, 10)
 		dst = append(dst, `,"name":`...)
-		dst = otlpwire.AppendJSONString(dst, s.event.name)
+		dst = otlpwire.AppendJSONString(dst, s.event.Name)
+		x := s.ids.attributes
+		x.add(&x.eventName, field.Text(s.event.Name))
+		for i := range s.event.Attributes {
+			x.attribute(field.Event, &s.event.Attributes[i])
+		}
 		var err error
-		if dst, err = appendAttributes(dst, s.event.attributes); err != nil {
+		if dst, err = appendAttributes(dst, s.event.Attributes); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +40,11 @@ func (s *shredder) appendLinks(dst []byte) ([]byte, error) {
 		if err := s.link.Parse(b); err != nil {
 			return nil, err
 		}
-		s.keys.links = append(s.keys.links, causal.SpanRef{TraceID: s.link.TraceID, SpanID: s.link.SpanID})
+		ref := causal.SpanRef{TraceID: s.link.TraceID, SpanID: s.link.SpanID}
+		s.keys.links = append(s.keys.links, ref)
+		if role, _ := otlpwire.Find(s.link.Attributes, causal.AttrLinkRole); isText(role, causal.LinkRoleEffect) {
+			s.keys.effects = append(s.keys.effects, ref)
+		}
 		dst = append(dst, separator(i)...)
 		dst = append(dst, `{"trace_id":"`...)
 		dst = hex.AppendEncode(dst, s.link.TraceID[:])

@@ -8,6 +8,7 @@ import (
 
 	"github.com/otelscope/otelscope/internal/otlpwire"
 	"github.com/otelscope/otelscope/internal/store/block/table"
+	"github.com/otelscope/otelscope/internal/store/field"
 )
 
 // shredder turns rows into the values of columns. What depends on the origin
@@ -17,7 +18,7 @@ type shredder struct {
 	ids   *idsWriter
 
 	group    int // the row group that origins and enumerations belong to
-	origins  map[string]origin
+	origins  map[string]*origin
 	kinds    []int32 // dictionary index by number
 	statuses []int32
 	resource []otlpwire.Attr
@@ -26,7 +27,7 @@ type shredder struct {
 	span  otlpwire.Span
 	rest  []otlpwire.Attr // attributes without a column of their own
 	text  []byte          // scratch
-	event event
+	event otlpwire.Event
 	link  otlpwire.Link
 	keys  rowKeys // the row's
 }
@@ -36,12 +37,15 @@ type origin struct {
 	id                                uint32 // see idsWriter.origin
 	service, scopeName, resource, raw int32
 	instance, scopeVersion            int32 // absent where there is none
+
+	attributes       []attribute // of the resource
+	zone, failedZone uint64      // see attributeIndex.origin; plus 1
 }
 
 const absent = -1
 
 func newShredder(t *table.Writer, ids *idsWriter) *shredder {
-	return &shredder{table: t, ids: ids, origins: map[string]origin{}}
+	return &shredder{table: t, ids: ids, origins: map[string]*origin{}}
 }
 
 // reset forgets the last block.
@@ -72,7 +76,9 @@ func (s *shredder) add(row Row) error {
 		return err
 	}
 	s.addCore(row, o)
-	s.keys = rowKeys{links: s.keys.links[:0]}
+	s.keys = rowKeys{links: s.keys.links[:0], effects: s.keys.effects[:0]}
+	s.ids.attributes.begin(s.ids.next(), &s.span)
+	s.ids.attributes.origin(o)
 	s.addAttributes()
 	if err := s.addJSON(); err != nil {
 		return err
@@ -81,7 +87,7 @@ func (s *shredder) add(row Row) error {
 	return s.table.EndRow()
 }
 
-func (s *shredder) addCore(row Row, o origin) {
+func (s *shredder) addCore(row Row, o *origin) {
 	t, span := s.table, &s.span
 	t.Column(colTraceID).Hex(span.TraceID[:])
 	t.Column(colSpanID).Hex(span.SpanID[:])
@@ -125,39 +131,68 @@ func (s *shredder) addEnum(c *table.Column, indexes []int32, n int32) {
 }
 
 // addAttributes gives promoted attributes to their columns and leaves the
-// others in s.rest. It notes those that rows are found by.
+// others in s.rest. It notes all where rows are found by them.
 func (s *shredder) addAttributes() {
 	s.rest = s.rest[:0]
 	var seen uint64 // of a key that is there twice the first counts
-	for _, a := range s.span.Attributes {
+	for i := range s.span.Attributes {
+		a := &s.span.Attributes[i]
 		c := promoted(a.Key)
-		if c < 0 {
-			s.rest = append(s.rest, a)
+		again := c >= 0 && seen&(1<<c) != 0
+		if again || !s.addKey(c, a) {
+			s.ids.attributes.attribute(field.Span, a)
+		}
+		if again {
 			continue
 		}
-		if seen&(1<<c) != 0 {
-			continue
-		}
-		seen |= 1 << c
-		if c == colHTTPResponseStatusCode {
-			if v, ok := a.Value.Int(); ok {
-				s.table.Column(c).Int(v)
+		if c >= 0 {
+			seen |= 1 << c
+			if s.promote(c, a.Value) {
 				continue
 			}
-		} else if v, ok := textOf(a.Value); ok {
-			s.table.Column(c).Value(v)
-			switch c {
-			case colScopeEventID:
-				s.keys.events[0] = v
-			case colScopeReturnEventID:
-				s.keys.events[1] = v
-			case colScopeCorrelationID:
-				s.keys.correlation = v
-			}
-			continue
 		}
-		s.rest = append(s.rest, a)
+		s.rest = append(s.rest, *a)
 	}
+}
+
+// promote writes an attribute into its column, unless its value is of another
+// type than that has.
+func (s *shredder) promote(c int, value otlpwire.Value) bool {
+	if c == colHTTPResponseStatusCode {
+		v, ok := value.Int()
+		if ok {
+			s.table.Column(c).Int(v)
+		}
+		return ok
+	}
+	v, ok := textOf(value)
+	if ok {
+		s.table.Column(c).Value(v)
+	}
+	return ok
+}
+
+// addKey notes an attribute that has a run of its own, and reports whether it
+// is in that.
+func (s *shredder) addKey(c int, a *otlpwire.Attr) bool {
+	var key *[]byte
+	switch c {
+	case colScopeEventID:
+		key = &s.keys.events[0]
+	case colScopeReturnEventID:
+		key = &s.keys.events[1]
+	case colScopeCorrelationID:
+		key = &s.keys.correlation
+	default:
+		return false
+	}
+	v, ok := textOf(a.Value)
+	if !ok || len(v) == 0 {
+		return false
+	}
+	*key = v
+	s.ids.attributes.list(a.Key, v)
+	return true
 }
 
 func (s *shredder) addJSON() error {
@@ -185,19 +220,20 @@ func (s *shredder) addJSON() error {
 }
 
 // originOf returns what is known of the encoded origin.
-func (s *shredder) originOf(b []byte) (origin, error) {
+func (s *shredder) originOf(b []byte) (*origin, error) {
 	if o, ok := s.origins[string(b)]; ok {
 		return o, nil
 	}
 	o, err := s.newOrigin(b)
 	if err != nil {
-		return origin{}, err
+		return nil, err
 	}
 	s.origins[string(b)] = o
 	return o, nil
 }
 
-func (s *shredder) newOrigin(b []byte) (o origin, err error) {
+func (s *shredder) newOrigin(b []byte) (o *origin, err error) {
+	o = &origin{}
 	parsed, err := otlpwire.ParseOrigin(b)
 	if err != nil {
 		return o, err
@@ -214,6 +250,7 @@ func (s *shredder) newOrigin(b []byte) (o origin, err error) {
 	if o.id, err = s.ids.origin(b); err != nil {
 		return o, err
 	}
+	o.attributes = s.ids.attributes.resource(s.resource)
 	t := s.table
 	o.resource = t.Column(colResourceAttributes).Intern(s.text)
 	o.service = t.Column(colServiceName).Intern(s.resourceText("service.name"))
@@ -236,6 +273,11 @@ func textOf(v otlpwire.Value) ([]byte, bool) {
 		return v[2:], true
 	}
 	return v.Str()
+}
+
+func isText(v otlpwire.Value, text string) bool {
+	got, ok := textOf(v)
+	return ok && string(got) == text
 }
 
 // resourceText returns a resource attribute, nothing if it is not text.

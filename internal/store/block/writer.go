@@ -35,6 +35,13 @@ func NewWriter(fs vfs.FS, dir string) *Writer {
 // an error nothing of it is left, unless removing failed too. It keeps nothing
 // of rows.
 func (w *Writer) Write(number uint64, rows []Row) (Meta, error) {
+	return w.WriteSummarized(number, rows, nil)
+}
+
+// WriteSummarized is Write, and keeps with the block what its user has to say
+// of it, for Block.Summary. It means nothing here; nil is none.
+func (w *Writer) WriteSummarized(number uint64, rows []Row, summary []byte) (Meta, error) {
+	w.ids.summary = summary
 	b := pending{fs: w.fs, dir: w.dir, number: number}
 	meta, err := w.fill(&b, rows)
 	if err == nil {

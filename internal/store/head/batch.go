@@ -39,8 +39,10 @@ type Batch struct {
 	payload []byte
 	origins [][]byte
 	rows    []row
+	starts  []uint64         // of the rows' spans, nanoseconds since the epoch
 	keys    []key            // rows rising
 	refs    []causal.SpanRef // space for one span's
+	effects []causal.SpanRef // the same
 }
 
 // Payload is what Parse was given.
@@ -55,7 +57,7 @@ func Parse(payload []byte, hint int) (*Batch, error) {
 	if uint64(len(payload)) > math.MaxUint32 {
 		return nil, fmt.Errorf("a batch has %d bytes, at most %d are allowed", len(payload), uint32(math.MaxUint32))
 	}
-	b := &Batch{payload: payload, rows: make([]row, 0, hint), keys: make([]key, 0, hint)}
+	b := &Batch{payload: payload, rows: make([]row, 0, hint), starts: make([]uint64, 0, hint), keys: make([]key, 0, hint)}
 	if err := otlpwire.Walk(payload, b.add); err != nil {
 		return nil, err
 	}
@@ -95,13 +97,18 @@ func (b *Batch) append(origin, offset uint32, span []byte) error {
 		}
 	}
 	b.rows = append(b.rows, r)
+	b.starts = append(b.starts, info.Start)
 	return nil
 }
 
 // appendLinks adds the keys of a span's links.
 func (b *Batch) appendLinks(number uint32, span []byte) (err error) {
-	if b.refs, err = appendLinks(b.refs[:0], span, new(Info)); err != nil {
+	b.effects = b.effects[:0]
+	if b.refs, err = appendLinks(b.refs[:0], span, new(Info), &b.effects); err != nil {
 		return err
+	}
+	for i := range b.effects {
+		b.keys = append(b.keys, key{refHash(&b.effects[i]), number, keyLeading})
 	}
 	for i := range b.refs {
 		b.keys = append(b.keys, key{refHash(&b.refs[i]), number, keyLink})

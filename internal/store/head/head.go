@@ -24,12 +24,15 @@ type Head struct {
 	byIdentity    table             // -> row
 	byEvent       index
 	byRef         index // of the spans that are named, as parents or in links
+	byLeading     index // of those that are named in links with the role effect
 	byCorrelation index
 	byOddKind     index // of the ids of spans of a kind that OTLP does not know
 
 	united       []byte // the newest chunk for united spans, of number unitedNumber
 	unitedNumber uint32
 	sizes        Sizes
+	zones        []Zone
+	census       census
 }
 
 // Sizes are a head's figures.
@@ -58,6 +61,7 @@ func New(rows int) *Head {
 		byIdentity:    newTable(rows),
 		byEvent:       newIndex(0),
 		byRef:         newIndex(rows / 2),
+		byLeading:     newIndex(0),
 		byCorrelation: newIndex(0),
 		byOddKind:     newIndex(0),
 	}
@@ -76,6 +80,12 @@ func (h *Head) row(number uint32) *row { return &h.pages[number>>pageShift][numb
 // the epoch. It returns how many rows were added; the rest were versions of
 // rows that are there. The batch must not be inserted twice.
 func (h *Head) Insert(b *Batch, received int64) (added int) {
+	return h.InsertNoting(b, received, nil)
+}
+
+// InsertNoting is Insert, and appends to changes, if that is not nil, what
+// became of rows.
+func (h *Head) InsertNoting(b *Batch, received int64, changes *[]Change) (added int) {
 	if len(b.rows) == 0 {
 		return 0
 	}
@@ -94,6 +104,12 @@ func (h *Head) Insert(b *Batch, received int64) (added int) {
 			r.flags |= flagCarried
 		}
 		p := h.place(r)
+		if p.current {
+			h.began(p.number, b.starts[i])
+		}
+		if changes != nil && p.changed() {
+			*changes = append(*changes, Change{Row: p.number, Complete: p.complete, Start: b.starts[i]})
+		}
 		for len(keys) > 0 && keys[0].row == uint32(i) {
 			if p.lacks(&keys[0]) {
 				h.indexOf(keys[0].kind).add(keys[0].hash, p.number)
@@ -132,11 +148,25 @@ func (h *Head) internAll(origins [][]byte) []uint32 {
 	return numbers
 }
 
+// Change is what a span of a batch made of its row.
+type Change struct {
+	Row uint32
+	// Complete says that the row is a complete span by now and was none
+	// before: it was not there, or an open call.
+	Complete bool
+	Start    uint64 // of the span, nanoseconds since the epoch
+}
+
+// changed reports whether the row is, or may be, another than before.
+func (p *placed) changed() bool { return p.current || p.links }
+
 // placed says where a span went.
 type placed struct {
 	number  uint32 // its row
 	current bool   // all of the row but its links is the span's
 	links   bool   // the row may have links of the span that it had not before
+	// complete says that the row is a complete span, and was none before.
+	complete bool
 	// before are the keys that lead to the row already, of the version that the
 	// span replaced.
 	before [singleKeys]uint64
@@ -144,7 +174,7 @@ type placed struct {
 
 // lacks reports whether a key of the span does not lead to the row yet.
 func (p *placed) lacks(k *key) bool {
-	if k.kind == keyLink {
+	if k.kind >= keyLink {
 		return p.links
 	}
 	return p.current && !slices.Contains(p.before[:], k.hash)
@@ -153,16 +183,20 @@ func (p *placed) lacks(k *key) bool {
 // place gives the span a row, or makes it a version of the row it has.
 func (h *Head) place(r *row) placed {
 	if !r.id.Exists() {
-		return placed{number: h.add(r), current: true, links: true}
+		return h.placeNew(r)
 	}
 	hash := identityHash(&r.id)
 	slot, found := h.byIdentity.find(hash, func(n uint32) bool { return h.row(n).id == r.id })
 	if found {
 		return h.unite(h.byIdentity.number(slot), r)
 	}
-	number := h.add(r)
-	h.byIdentity.set(slot, hash, number)
-	return placed{number: number, current: true, links: true}
+	p := h.placeNew(r)
+	h.byIdentity.set(slot, hash, p.number)
+	return p
+}
+
+func (h *Head) placeNew(r *row) placed {
+	return placed{number: h.add(r), current: true, links: true, complete: r.flags&flagOpen == 0}
 }
 
 func (h *Head) add(r *row) (number uint32) {
@@ -198,9 +232,13 @@ func (h *Head) unite(number uint32, fresh *row) placed {
 		base, other = fresh, old
 		info, _ := Peek(h.bytes(old)) // it went through Parse
 		p.current, p.before = true, info.singleHashes()
+		if int(number) < h.census.taken {
+			h.census.replaced = append(h.census.replaced, number)
+		}
 	}
 	if old.flags&^fresh.flags&flagOpen != 0 {
 		h.sizes.OpenCalls--
+		p.complete = true
 	}
 	p.links = fresh.flags&flagLinks != 0 && !bytes.Equal(h.bytes(old), h.bytes(fresh))
 	united := *base

@@ -63,6 +63,7 @@ const (
 	keyCorrelation
 	singleKeys // how many kinds there are of which a span has one at most
 	keyLink
+	keyLeading // of a link with the role effect
 )
 
 // key is what a row of a batch is found by.
@@ -98,6 +99,8 @@ func (h *Head) indexOf(kind keyKind) *index {
 		return &h.byEvent
 	case keyCorrelation:
 		return &h.byCorrelation
+	case keyLeading:
+		return &h.byLeading
 	default:
 		return &h.byRef
 	}
@@ -129,6 +132,18 @@ func (h *Head) ReferringRows(refs []causal.SpanRef) []uint32 {
 	var rows []uint32
 	for i := range refs {
 		rows = h.byRef.rows(rows, refHash(&refs[i]))
+	}
+	return rising(rows)
+}
+
+// CausingRows returns the rows that name one of refs in a link with the role
+// effect, rising, and perhaps some that do not.
+func (h *Head) CausingRows(refs []causal.SpanRef) []uint32 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var rows []uint32
+	for i := range refs {
+		rows = h.byLeading.rows(rows, refHash(&refs[i]))
 	}
 	return rising(rows)
 }

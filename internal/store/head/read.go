@@ -85,6 +85,14 @@ func (h *Head) eventSpans(hash uint64) []Span {
 	return out
 }
 
+// Identity returns the identity of a row; spans without one have what they have
+// of it.
+func (h *Head) Identity(row uint32) Identity {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.row(row).id
+}
+
 // At appends to dst the spans of rows.
 func (h *Head) At(dst []Span, rows []uint32) []Span {
 	h.mu.RLock()

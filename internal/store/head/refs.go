@@ -1,25 +1,36 @@
 package head
 
 import (
+	"bytes"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/otlpwire"
 )
+
+// AppendEffects appends to dst the spans that an encoded span names in a link
+// with the role effect, in no order.
+func AppendEffects(dst []causal.SpanRef, span []byte) ([]causal.SpanRef, error) {
+	_, err := appendLinks(nil, span, new(Info), &dst)
+	return dst, err
+}
 
 // AppendRefs appends to dst the spans that an encoded span names, as its parent
 // or in a link, in no order. What lacks an id names none.
 func AppendRefs(dst []causal.SpanRef, span []byte) ([]causal.SpanRef, error) {
 	var own Info
-	dst, err := appendLinks(dst, span, &own)
+	dst, err := appendLinks(dst, span, &own, nil)
 	if parent := own.parent(); err == nil && !parent.IsZero() {
 		dst = append(dst, parent)
 	}
 	return dst, err
 }
 
-// appendLinks appends the spans that an encoded span's links name, and reads
-// the ids of the span and its parent.
-func appendLinks(dst []causal.SpanRef, span []byte, own *Info) ([]causal.SpanRef, error) {
+// appendLinks appends the spans that an encoded span's links name, those of
+// links with the role effect to effects too unless it is nil, and reads the ids
+// of the span and its parent.
+func appendLinks(dst []causal.SpanRef, span []byte, own *Info, effects *[]causal.SpanRef) ([]causal.SpanRef, error) {
 	for b := span; len(b) > 0; {
 		num, value, rest, ok := nextField(b)
 		if !ok {
@@ -35,6 +46,9 @@ func appendLinks(dst []causal.SpanRef, span []byte, own *Info) ([]causal.SpanRef
 			var ref causal.SpanRef
 			if ref, ok = linkRef(value); ok && !ref.IsZero() {
 				dst = append(dst, ref)
+				if effects != nil && leads(value) {
+					*effects = append(*effects, ref)
+				}
 			}
 		}
 		if !ok {
@@ -68,6 +82,23 @@ func linkRef(link []byte) (ref causal.SpanRef, ok bool) {
 		}
 	}
 	return ref, true
+}
+
+var effectRole = []byte(causal.LinkRoleEffect)
+
+// leads reports whether a link, which is well-formed as far as its ids go, has
+// the role effect.
+func leads(link []byte) bool {
+	if !bytes.Contains(link, effectRole) {
+		return false
+	}
+	var l otlpwire.Link
+	if l.Parse(link) != nil {
+		return false
+	}
+	role, _ := otlpwire.Find(l.Attributes, causal.AttrLinkRole)
+	text, ok := role.Str()
+	return ok && string(text) == causal.LinkRoleEffect
 }
 
 // nextField reads the field at the front of b. num is 0 for one that is not

@@ -146,6 +146,16 @@ var answers = []answer{
 		check:  holds(6),
 	},
 	{
+		name: "links with the role effect, of several versions",
+		writes: []ptrace.Traces{
+			Traces(Spec{Trace: 1, Span: 1, Links: []uint64{2}, Effects: []uint64{3, 3}}, Spec{Trace: 2, Span: 1, State: causal.CallOpen, Effects: []uint64{3, 4}}),
+			Traces(Spec{Trace: 1, Span: 1, Effects: []uint64{2}}, Spec{Trace: 2, Span: 1, State: causal.CallReturned, Effects: []uint64{5}, Links: []uint64{4}}),
+			Traces(Spec{Trace: 1, Span: 3}, Spec{Trace: 1, Effects: []uint64{3}}, Spec{Trace: 1, Span: 4, Effects: []uint64{0, 4}}),
+		},
+		traces: []uint64{1},
+		check:  holds(5),
+	},
+	{
 		name: "spans without ids name spans too",
 		writes: []ptrace.Traces{
 			Traces(Spec{Trace: 1, Parent: 1, Group: "g"}, Spec{Span: 1, Parent: 1, Links: []uint64{1}}, Spec{Parent: 1}),

@@ -34,6 +34,8 @@ var behaviours = []behaviour{
 	{"an edge is found from both its ends", edges},
 	{"a version that lost names nobody", losersNameNobody},
 	{"limits", limits},
+	{"searches", searches},
+	{"a matcher that fails", matcherFails},
 }
 
 func randomRequests(t *testing.T, h Harness) {
@@ -53,6 +55,7 @@ func randomRequests(t *testing.T, h Harness) {
 		}
 		SameSet(t, scan(t, model, store.ScanOptions{}), merge(scan(t, h.Store(), store.ScanOptions{})))
 		require.NoError(t, CheckEdges(t.Context(), h.Store(), scan(t, model, store.ScanOptions{})))
+		require.NoError(t, CheckSearches(t.Context(), model, h.Store()))
 	}
 }
 
@@ -74,6 +77,7 @@ func Specs() *rapid.Generator[Spec] {
 			Return:  rapid.SampledFrom(eventIDs).Draw(t, "return"),
 			Group:   rapid.SampledFrom([]string{"", "", "g", "h"}).Draw(t, "group"),
 			Links:   rapid.SliceOfN(rapid.Uint64Range(1, 4), 0, 3).Draw(t, "links"),
+			Effects: rapid.SliceOfN(rapid.Uint64Range(1, 4), 0, 2).Draw(t, "effects"),
 		}
 	})
 }
@@ -216,13 +220,22 @@ func questions(ctx context.Context, s store.Store) []error {
 	_, noneErr := s.Spans(ctx, nil)
 	_, _, referringErr := s.Referring(ctx, refs, 1)
 	_, _, nothingErr := s.Referring(ctx, nil, 1)
+	_, _, causingErr := s.Causing(ctx, refs, 1)
 	_, _, groupErr := s.Correlation(ctx, "g", 1)
 	_, _, emptyErr := s.Correlation(ctx, "", 1)
+	_, fieldsErr := s.Fields(ctx, 0, 0)
+	_, valuesErr := s.Values(ctx, store.Field{}, 0, 0, 1)
+	_, estimateErr := s.Estimate(ctx, store.Selection{})
+	selectErr := errors.New("a selection that yields nothing")
+	for _, err := range s.Select(ctx, store.Selection{}) {
+		selectErr = err
+	}
 	scanErr := errors.New("a scan that yields nothing")
 	for _, err := range s.Scan(ctx, store.ScanOptions{}) {
 		scanErr = err
 	}
-	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, groupErr, emptyErr}
+	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, causingErr, groupErr, emptyErr,
+		fieldsErr, valuesErr, estimateErr, selectErr}
 }
 
 func stats(t *testing.T, h Harness) {

@@ -32,6 +32,11 @@ func CheckEdges(ctx context.Context, s store.Store, all []Plain) error {
 		if err := sameAs(want, spans, err); err != nil || more {
 			return fmt.Errorf("referring to %v: more=%v, %w", q, more, err)
 		}
+		want = matching(all, func(p Plain) bool { return p.causes(q) })
+		spans, more, err = s.Causing(ctx, q, len(want)+1)
+		if err := sameAs(want, spans, err); err != nil || more {
+			return fmt.Errorf("causing %v: more=%v, %w", q, more, err)
+		}
 	}
 	for _, g := range groups {
 		want := matching(all, func(p Plain) bool { return g != "" && p.Group() == g })

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"math"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -47,7 +48,12 @@ func (m *Model) Select(ctx context.Context, sel store.Selection) iter.Seq2[store
 		if sel.NewMatcher != nil {
 			match = sel.NewMatcher()
 		}
+		reading := sel.Reading
+		if reading == nil {
+			reading = &store.Reading{}
+		}
 		for _, e := range found {
+			reading.Spans++
 			err := ctx.Err()
 			span := e.plain.Encode(e.received)
 			matches := false
@@ -58,7 +64,11 @@ func (m *Model) Select(ctx context.Context, sel store.Selection) iter.Seq2[store
 				yield(store.Span{}, err)
 				return
 			}
-			if matches && !yield(span, nil) {
+			if !matches {
+				continue
+			}
+			reading.Matched++
+			if !yield(span, nil) {
 				return
 			}
 		}
@@ -155,7 +165,12 @@ func eachField(p Plain, f func(store.Field, any)) {
 	attrs := func(of store.FieldOf, m pcommon.Map) {
 		for key, v := range m.All() {
 			switch v.Type() {
-			case pcommon.ValueTypeStr, pcommon.ValueTypeInt, pcommon.ValueTypeDouble, pcommon.ValueTypeBool:
+			case pcommon.ValueTypeDouble:
+				if math.IsNaN(v.Double()) {
+					continue
+				}
+				fallthrough
+			case pcommon.ValueTypeStr, pcommon.ValueTypeInt, pcommon.ValueTypeBool:
 				f(store.Field{Of: of, Key: key}, v.AsRaw())
 			}
 		}

@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"encoding/binary"
+	"maps"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -23,6 +26,13 @@ type Spec struct {
 	Return  string   // scope.return.event.id, "" for none
 	Group   string   // scope.correlation.id, "" for none
 	Links   []uint64 // span ids of links, all into trace 1
+	Lasted  uint64   // nanoseconds; 0: 5
+	Status  ptrace.StatusCode
+	Message string   // the status's
+	Effects []uint64 // the same of links that say what the span caused
+
+	Attributes map[string]any // beside those above
+	Happened   []string       // the events' names; each has an attribute "happened" of that text
 }
 
 // TraceID is the trace id that the number n stands for.
@@ -70,7 +80,9 @@ func (s Spec) fill(span ptrace.Span) {
 	span.SetKind(s.Kind)
 	span.SetName(s.Name)
 	span.SetStartTimestamp(pcommon.Timestamp(s.Start))
-	span.SetEndTimestamp(pcommon.Timestamp(s.Start + 5))
+	span.SetEndTimestamp(pcommon.Timestamp(s.Start + cmp.Or(s.Lasted, 5)))
+	span.Status().SetCode(s.Status)
+	span.Status().SetMessage(s.Message)
 	for _, a := range [][2]string{
 		{causal.AttrEventID, s.Event}, {causal.AttrReturnEventID, s.Return}, {causal.AttrCallState, s.State},
 		{causal.AttrCorrelationID, s.Group},
@@ -80,10 +92,28 @@ func (s Spec) fill(span ptrace.Span) {
 		}
 	}
 	span.Attributes().PutInt("n", int64(s.Span))
-	for _, l := range s.Links {
-		link := span.Links().AppendEmpty()
-		link.SetTraceID(TraceID(1))
-		link.SetSpanID(SpanID(l))
-		link.Attributes().PutStr(causal.AttrLinkType, string(causal.MessageFlow))
+	for _, key := range slices.Sorted(maps.Keys(s.Attributes)) {
+		if err := span.Attributes().PutEmpty(key).FromRaw(s.Attributes[key]); err != nil {
+			panic(err) // the test's mistake
+		}
 	}
+	for _, name := range s.Happened {
+		event := span.Events().AppendEmpty()
+		event.SetName(name)
+		event.Attributes().PutStr("happened", name)
+	}
+	for _, l := range s.Links {
+		addLink(span, l)
+	}
+	for _, l := range s.Effects {
+		addLink(span, l).Attributes().PutStr(causal.AttrLinkRole, causal.LinkRoleEffect)
+	}
+}
+
+func addLink(span ptrace.Span, to uint64) ptrace.SpanLink {
+	link := span.Links().AppendEmpty()
+	link.SetTraceID(TraceID(1))
+	link.SetSpanID(SpanID(to))
+	link.Attributes().PutStr(causal.AttrLinkType, string(causal.MessageFlow))
+	return link
 }

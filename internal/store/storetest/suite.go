@@ -89,6 +89,7 @@ func (c answer) compare(t *testing.T, model *Model, s store.Store) {
 	SameSet(t, scan(t, model, store.ScanOptions{}), merge(scan(t, s, store.ScanOptions{})))
 	SameSet(t, scan(t, model, store.ScanOptions{OpenCalls: true}), scan(t, s, store.ScanOptions{OpenCalls: true}))
 	require.NoError(t, CheckEdges(t.Context(), s, scan(t, model, store.ScanOptions{})))
+	require.NoError(t, CheckSearches(t.Context(), model, s))
 }
 
 func trace(t *testing.T, s store.Store, id uint64) []Plain {

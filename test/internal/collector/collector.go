@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,8 +24,9 @@ import (
 // Settings say what to start.
 type Settings struct {
 	Binary string
-	// Configs are what --config gets, in this order.
+	// Configs are what --config gets, in this order; Args come before.
 	Configs []string
+	Args    []string
 	// Dir is where its output goes, as collector.log, appended.
 	Dir string
 	// Env is added to this process's environment.
@@ -47,7 +49,7 @@ func Start(s Settings) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	var args []string
+	args := slices.Clone(s.Args)
 	for _, c := range s.Configs {
 		args = append(args, "--config", c)
 	}

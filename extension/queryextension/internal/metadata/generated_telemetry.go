@@ -47,6 +47,9 @@ type TelemetryBuilder struct {
 	ScopeStoreLogSegments     metric.Int64ObservableGauge
 	ScopeStoreOpenCalls       metric.Int64ObservableGauge
 	ScopeStoreSpans           metric.Int64ObservableGauge
+	ScopeTailDelivered        metric.Int64ObservableCounter
+	ScopeTailLost             metric.Int64ObservableCounter
+	ScopeTailSubscriptions    metric.Int64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -300,6 +303,51 @@ func (builder *TelemetryBuilder) RegisterScopeStoreSpansCallback(cb metric.Int64
 	return nil
 }
 
+// RegisterScopeTailDeliveredCallback sets callback for observable ScopeTailDelivered metric.
+func (builder *TelemetryBuilder) RegisterScopeTailDeliveredCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ScopeTailDelivered, obs: o})
+		return nil
+	}, builder.ScopeTailDelivered)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterScopeTailLostCallback sets callback for observable ScopeTailLost metric.
+func (builder *TelemetryBuilder) RegisterScopeTailLostCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ScopeTailLost, obs: o})
+		return nil
+	}, builder.ScopeTailLost)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterScopeTailSubscriptionsCallback sets callback for observable ScopeTailSubscriptions metric.
+func (builder *TelemetryBuilder) RegisterScopeTailSubscriptionsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ScopeTailSubscriptions, obs: o})
+		return nil
+	}, builder.ScopeTailSubscriptions)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -451,6 +499,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_scope_store_spans",
 		metric.WithDescription("Spans in the head and in blocks. [Alpha]"),
 		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopeTailDelivered, err = builder.meter.Int64ObservableCounter(
+		"otelcol_scope_tail_delivered",
+		metric.WithDescription("Spans that subscribers of the tail were sent. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopeTailLost, err = builder.meter.Int64ObservableCounter(
+		"otelcol_scope_tail_lost",
+		metric.WithDescription("Spans that subscribers of the tail were too slow for, and were told so. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ScopeTailSubscriptions, err = builder.meter.Int64ObservableGauge(
+		"otelcol_scope_tail_subscriptions",
+		metric.WithDescription("Subscriptions of the tail that there are. [Alpha]"),
+		metric.WithUnit("{subscription}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs
