@@ -5,12 +5,16 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
@@ -363,4 +367,23 @@ var toolCalls = []call{
 	{method: "GET", path: "/api/v2/traces/" + hexTrace(1), status: 200},
 	{method: "GET", path: "/api/v2/traces/" + hexTrace(1), header: acceptProtobuf, status: 200},
 	{method: "GET", path: "/api/v2/traces/x", status: 400},
+}
+
+// TestGrafanaExample asks the base URLs of the example for what Grafana's "Save
+// & test" asks for.
+func TestGrafanaExample(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "grafana", "scope.yaml"))
+	require.NoError(t, err)
+	var example struct {
+		Datasources []struct{ Type, URL string }
+	}
+	require.NoError(t, yaml.Unmarshal(text, &example))
+	c := serving(t, toolShop(t))
+	health := map[string]string{"tempo": "/api/echo", "jaeger": "/api/services"}
+	require.Len(t, example.Datasources, len(health))
+	for _, source := range example.Datasources {
+		base, ok := strings.CutPrefix(source.URL, "http://localhost:4320")
+		require.True(t, ok)
+		require.Equal(t, http.StatusOK, c.get(t, base+health[source.Type]).status, source.Type)
+	}
 }
