@@ -87,15 +87,20 @@ func TestTailResumes(t *testing.T) {
 func TestBadTails(t *testing.T) {
 	c := serving(t, newFaulty(), func(cfg *Config) { cfg.Query.Tail.MaxSubscriptions = 1 })
 	for query, want := range map[string][2]string{
-		"":                                {"q", "q is required"},
-		"?q=%7B":                          {"q", "column 2"},
-		"?q=" + url.QueryEscape(`{}->{}`): {"q", "only one at a time can be matched here"},
-		"?q={}&limit=1":                   {"limit", `unknown parameter "limit": allowed are q`},
+		"":              {"q", "q is required"},
+		"?q=%7B":        {"q", "column 2"},
+		"?q={}&limit=1": {"limit", `unknown parameter "limit": allowed are q`},
 	} {
 		p := c.get(t, "/api/v1/tail"+query).problem(t, http.StatusBadRequest)
 		require.Equal(t, want[0], p.Parameter, query)
 		require.Contains(t, p.Detail, want[1], query)
 	}
+	var unsupported problem
+	a := c.get(t, "/api/v1/tail?q="+url.QueryEscape(`{}->{}`))
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.NoError(t, json.Unmarshal(a.body, &unsupported))
+	require.Equal(t, unsupportedType, unsupported.Type)
+	require.Contains(t, unsupported.Detail, "only one at a time can be matched here")
 	p := c.do(t, "GET", "/api/v1/tail?q={}", "", http.Header{"Last-Event-Id": {"seven"}}).problem(t, http.StatusBadRequest)
 	require.Equal(t, "Last-Event-ID", p.Parameter)
 	require.Equal(t, `"seven" is no id of an event: must be <nanoseconds>-<number>, as 1700000000000000000-0`, p.Detail)

@@ -126,4 +126,3 @@ func (r *sseReader) expect(t *testing.T, brief string) sseEvent {
 	require.Equal(t, brief, e.brief())
 	return e
 }
-

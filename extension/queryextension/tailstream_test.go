@@ -144,4 +144,3 @@ func TestLargeSpansAreNotKept(t *testing.T) {
 	require.NoError(t, out.sendEvents())
 	require.Positive(t, out.buffer.Cap())
 }
-

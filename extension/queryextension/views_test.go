@@ -393,5 +393,5 @@ func TestDocsOfViewsAreRight(t *testing.T) {
 	require.NoError(t, err)
 	examples := docExample.FindAllStringSubmatch(string(text), -1)
 	require.Len(t, examples, 1)
-	require.JSONEq(t, examples[0][3], string(s.get(t, examples[0][1]).body))
+	require.JSONEq(t, examples[0][4], string(s.get(t, docPath(examples[0][1], examples[0][2])).body))
 }
