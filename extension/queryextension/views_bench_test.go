@@ -2,6 +2,7 @@ package queryextension
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/store/storetest"
 	"github.com/otelscope/otelscope/internal/vfs/memfs"
+	"github.com/otelscope/otelscope/internal/views"
 )
 
 // BenchmarkViews is what views cost the follower's goroutine for a span, from
@@ -40,4 +42,27 @@ func BenchmarkViews(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64((cpuTime()-begun).Nanoseconds())/float64(b.N*len(spans)), "cpu-ns/span")
+}
+
+// BenchmarkFullView is an answer from tables that are as full as they get.
+func BenchmarkFullView(b *testing.B) {
+	f := newFollower(zap.NewNop())
+	for i := range 30_000 {
+		text := fmt.Sprint("some/longer/text/", i%11_000)
+		f.views.live.Add(&views.Span{Service: "service", Node: "node", Process: text, Name: text, Failed: true, Error: text, Start: uint64(i), End: uint64(i * i)})
+	}
+	done := f.views.live.Rotate()
+	sum := views.NewSummary()
+	sum.Add(done)
+	f.views.blocks, f.views.parts = sum, []*views.Summary{done}
+	for _, v := range viewHandlers {
+		b.Run(v.name, func(b *testing.B) {
+			for b.Loop() {
+				f.views.with(func(of []*views.Summary) {
+					_, err := v.answer(of, viewQuery{limit: defaultLimit})
+					require.NoError(b, err)
+				})
+			}
+		})
+	}
 }

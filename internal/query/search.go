@@ -27,9 +27,10 @@ type SearchOptions struct {
 	// Explain fills Answer.Plan.
 	Explain bool
 
-	// batch is how many right-hand spans a causal operator begins with; 0: as
-	// is good. Tests begin with few.
-	batch int
+	// How many right-hand spans a causal operator begins with, and how many
+	// traces are read before it is found out which can have spansets; 0: as is
+	// good. Tests have few spans.
+	batch, patience int
 }
 
 // Answer is what a search found.

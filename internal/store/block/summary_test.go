@@ -47,7 +47,7 @@ func TestDamagedSummaryIsFound(t *testing.T) {
 	require.NoError(t, fsys.MkdirAll("blocks"))
 	_, err := NewWriter(fsys, "blocks").WriteSummarized(7, linked(t, 20), []byte("all is well"))
 	require.NoError(t, err)
-	name := filepath.Join("blocks", IDsName(7))
+	name := IDsName(7)
 	data := contents(t, fsys, name)
 	b := open(t, fsys)
 	data[b.ids.toc[sectionSummary].offset] ^= 1
