@@ -75,7 +75,7 @@ var questions = []question{
 		return search(below(k.failure(true)))
 	}},
 	{Name: "search: requests that led to a failed payment", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
-		return search(`{ resource.service.name = "gateway" && kind = server } ->> { resource.service.name = "payments" && status = error }`)
+		return search(`{ resource.service.name = "gateway" && span:parentID = nil } ->> { resource.service.name = "payments" && status = error }`)
 	}},
 	{Name: "search: what crashed workers led to", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
 		return search(`{ resource.service.name = "payments" && name = "exit" && status = error } ->> { resource.service.name = "payments" }`)
@@ -88,7 +88,7 @@ var questions = []question{
 		return search(fmt.Sprintf(`{ span.user.id = %q } ->> { kind = consumer }`, r.user(span)))
 	}},
 	{Name: "search: what led to failed shipments", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
-		return search(`{ resource.service.name = "shipping" && status = error } <<- { resource.service.name = "gateway" && kind = server }`)
+		return search(`{ resource.service.name = "shipping" && status = error } <<- { resource.service.name = "gateway" && span:parentID = nil }`)
 	}},
 	{Name: "view: service_graph", times: 0.2, goal: 5, least: 1, count: countList("edges"), path: fixed("/api/v1/views/service_graph")},
 	{Name: "view: operations", times: 0.2, goal: 5, least: 100, count: countList("operations"), path: fixed("/api/v1/views/operations")},
