@@ -12,7 +12,6 @@ import (
 // makes them collide only has his own spans looked up.
 type recent struct {
 	sets []recentSet // a power of two of them
-	ends []End       // recentWays for each set
 }
 
 const recentWays = 8
@@ -20,6 +19,7 @@ const recentWays = 8
 type recentSet struct {
 	tags [recentWays]uint32 // hashes of the ways' refs; 0: free
 	next uint8              // the way that gives way next
+	ends *[recentWays]End   // nil until there is one
 }
 
 // newRecent returns a memory of about so many spans.
@@ -28,40 +28,41 @@ func newRecent(most int) recent {
 	for sets*recentWays < most {
 		sets *= 2
 	}
-	return recent{sets: make([]recentSet, sets), ends: make([]End, sets*recentWays)}
+	return recent{sets: make([]recentSet, sets)}
 }
 
-// place returns the number of the set that a ref belongs to, and its tag there.
-func (r *recent) place(ref *causal.SpanRef) (set int, tag uint32) {
+// place returns the set that a ref belongs to, and its tag there.
+func (r *recent) place(ref *causal.SpanRef) (set *recentSet, tag uint32) {
 	h := binary.LittleEndian.Uint64(ref.SpanID[:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(ref.TraceID[8:]), 31)
 	h *= 0x9e3779b97f4a7c15
 	h ^= h >> 32
 	h *= 0x9e3779b97f4a7c15
-	return int(h>>40) & (len(r.sets) - 1), uint32(h) | 1
+	return &r.sets[int(h>>40)&(len(r.sets)-1)], uint32(h) | 1
 }
 
 // put remembers a span. Of several with one name the first counts.
 func (r *recent) put(e *End) {
-	set, tag := r.place(&e.Ref)
-	if r.find(set, tag, &e.Ref) != nil {
+	s, tag := r.place(&e.Ref)
+	if s.find(tag, &e.Ref) != nil {
 		return
 	}
-	s := &r.sets[set]
+	if s.ends == nil {
+		s.ends = new([recentWays]End)
+	}
 	way := s.next
 	s.next = (way + 1) % recentWays
-	s.tags[way] = tag
-	r.ends[set*recentWays+int(way)] = *e
+	s.tags[way], s.ends[way] = tag, *e
 }
 
 func (r *recent) get(ref *causal.SpanRef) *End {
-	set, tag := r.place(ref)
-	return r.find(set, tag, ref)
+	s, tag := r.place(ref)
+	return s.find(tag, ref)
 }
 
-func (r *recent) find(set int, tag uint32, ref *causal.SpanRef) *End {
-	for way, t := range r.sets[set].tags {
-		if e := &r.ends[set*recentWays+way]; t == tag && e.Ref == *ref {
-			return e
+func (s *recentSet) find(tag uint32, ref *causal.SpanRef) *End {
+	for way, t := range s.tags {
+		if t == tag && s.ends[way].Ref == *ref {
+			return &s.ends[way]
 		}
 	}
 	return nil
@@ -69,7 +70,8 @@ func (r *recent) find(set int, tag uint32, ref *causal.SpanRef) *End {
 
 // waiting are edges whose other end has not come, the latest ones, by that end.
 type waiting struct {
-	slots []slot
+	most  int
+	slots []slot // a ring, once there are most
 	next  int
 	at    map[causal.SpanRef]chain
 }
@@ -90,11 +92,17 @@ type slot struct {
 type chain struct{ first, last int }
 
 func newWaiting(most int) waiting {
-	return waiting{slots: make([]slot, most), at: map[causal.SpanRef]chain{}}
+	return waiting{most: most, at: map[causal.SpanRef]chain{}}
 }
 
 // put lets an edge wait; lost says that another, the oldest, gave way.
 func (w *waiting) put(p Pending, part int, looked bool) (lost bool) {
+	if w.next == w.most {
+		w.next = 0
+	}
+	if w.next == len(w.slots) {
+		w.slots = append(w.slots, slot{})
+	}
 	s := &w.slots[w.next]
 	if lost = s.used; lost {
 		w.drop(s.Missing)
@@ -108,7 +116,7 @@ func (w *waiting) put(p Pending, part int, looked bool) (lost bool) {
 	}
 	c.last = w.next
 	w.at[p.Missing] = c
-	w.next = (w.next + 1) % len(w.slots)
+	w.next++
 	return lost
 }
 
