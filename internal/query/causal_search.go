@@ -66,6 +66,7 @@ func (s *searcher) setOf(p *pipe, c *caused) (spanSet, error) {
 		return nil, err
 	}
 	g := s.newReach(c)
+	defer g.leave()
 	if left < right {
 		err = g.fromLeft(left)
 	} else {
@@ -162,17 +163,17 @@ func (s *searcher) runLeft(p *pipe, c *caused, want *wanted, estimate int64) err
 // Bounds of the batches of right-hand spans.
 const (
 	firstBatch = 32
-	mostBatch  = 1024
+	mostBatch  = 8192
 )
 
 // runRight goes from right-hand spans to the left. It is not done if it took
 // more visits than it should; what is still wanted then comes after what was
 // given.
 func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, visits int) (done bool, _ error) {
+	selected := s.step("select", c.right.text(), estimate)
 	r := rightward{reach: s.newReach(c), want: want, closed: traceIDs{}, given: map[spanKey]bool{}}
 	r.toLeft, r.toRight = r.step(c.toLeft), r.step(c.toLeft.other())
 	r.give = s.giver(p, r.reach, want)
-	selected := s.step("select", c.right.text(), estimate)
 	var batch []int
 	var last spanKey
 	size := cmp.Or(s.opts.batch, firstBatch)
@@ -189,6 +190,7 @@ func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, vi
 			batch, size = batch[:0], min(2*size, mostBatch)
 			if len(r.nodes) > visits {
 				want.restart(last)
+				r.leave()
 				return false, nil
 			}
 		}
