@@ -12,16 +12,10 @@ import (
 // giver returns what takes the spansets of a causal operator, the latest
 // first, through a pipeline to who wants them.
 func (s *searcher) giver(p *pipe, g *reach, want *wanted) func(component) (more bool, err error) {
-	if yield := want.yield; p.path {
-		want.yield = func(f *result) error {
-			if want.given < want.most { // the last one only says that there are more
-				path, err := g.path(f.shown)
-				if err != nil {
-					return err
-				}
-				f.spanset.Path = path
-			}
-			return yield(f)
+	if p.path {
+		want.complete = func(f *result) (err error) {
+			f.spanset.Path, err = g.path(f.shown)
+			return err
 		}
 	}
 	return func(c component) (bool, error) {

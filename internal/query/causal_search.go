@@ -14,18 +14,32 @@ import (
 //   - from the right: right-hand spans come the latest first, in batches, and
 //     what leads to them is searched; then, so that spansets are whole, what
 //     else the left-hand traces lead to. It stops when enough are found.
-//   - from the left, where the left-hand side is rarer: from all left-hand
-//     spans on.
+//   - from the left: from all left-hand spans on. So it goes where these are
+//     much rarer, or where they are rarer and the other way took long.
 func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
 	left, right, err := s.sides(c)
 	if err != nil {
 		return err
 	}
-	if left < right/rarer {
+	if left < right/rarer && left <= int64(s.opts.MaxVisited) {
 		return s.runLeft(p, c, want, left)
 	}
-	return s.runRight(p, c, want, right)
+	patience := s.opts.MaxVisited
+	if left < right {
+		patience = min(cmp.Or(s.opts.patience, int(min(left, int64(patience)))*visitsPerLeft+leastVisits), patience/2)
+	}
+	if done, err := s.runRight(p, c, want, right, patience); done || err != nil {
+		return err
+	}
+	return s.runLeft(p, c, want, left)
 }
+
+// How many spans are gone over from the right before it is tried from the
+// left: for each span that may be on the left, and at least.
+const (
+	visitsPerLeft = 4
+	leastVisits   = 4096
+)
 
 // sides makes the operands of a causal operator ready, and estimates them.
 func (s *searcher) sides(c *caused) (left, right int64, err error) {
@@ -52,6 +66,7 @@ func (s *searcher) setOf(p *pipe, c *caused) (spanSet, error) {
 		return nil, err
 	}
 	g := s.newReach(c)
+	defer g.leave()
 	if left < right {
 		err = g.fromLeft(left)
 	} else {
@@ -148,48 +163,56 @@ func (s *searcher) runLeft(p *pipe, c *caused, want *wanted, estimate int64) err
 // Bounds of the batches of right-hand spans.
 const (
 	firstBatch = 32
-	mostBatch  = 1024
+	mostBatch  = 8192
 )
 
-// runRight goes from right-hand spans to the left.
-func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64) error {
-	r := rightward{reach: s.newReach(c), closed: traceIDs{}, given: map[spanKey]bool{}}
+// runRight goes from right-hand spans to the left. It is not done if it took
+// more visits than it should; what is still wanted then comes after what was
+// given.
+func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, visits int) (done bool, _ error) {
+	selected := s.step("select", c.right.text(), estimate)
+	r := rightward{reach: s.newReach(c), want: want, closed: traceIDs{}, given: map[spanKey]bool{}}
 	r.toLeft, r.toRight = r.step(c.toLeft), r.step(c.toLeft.other())
 	r.give = s.giver(p, r.reach, want)
-	selected := s.step("select", c.right.text(), estimate)
 	var batch []int
 	var last spanKey
 	size := cmp.Or(s.opts.batch, firstBatch)
 	for key, err := range s.spans(c.right, want.after) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		selected.Spans++
 		if len(batch) >= size {
 			more, err := r.process(batch, last, true)
 			if err != nil || !more {
-				return err
+				return true, err
 			}
 			batch, size = batch[:0], min(2*size, mostBatch)
+			if len(r.nodes) > visits {
+				want.restart(last)
+				r.leave()
+				return false, nil
+			}
 		}
 		at, err := r.place(key.ref)
 		if err != nil {
-			return err
+			return false, err
 		}
 		batch, last = append(batch, at), key
 	}
 	// If the right-hand side was gone over from its beginning, no other span of
 	// it can be part of what is found.
 	if _, err := r.process(batch, last, want.after != nil); err != nil {
-		return err
+		return false, err
 	}
-	return want.finish()
+	return true, want.finish()
 }
 
 // rightward is a search from the right under way.
 type rightward struct {
 	*reach
 	closed          traceIDs // left-hand traces of which all is known that they lead to
+	want            *wanted
 	given           map[spanKey]bool
 	give            func(component) (more bool, err error)
 	toLeft, toRight *Step
@@ -211,7 +234,6 @@ func (r *rightward) process(batch []int, last spanKey, others bool) (more bool, 
 	if err != nil {
 		return false, err
 	}
-	more = true
 	for _, part := range parts {
 		if r.given[part.key] || part.key.latestFirst(last) > 0 {
 			continue // given, or to be given in its turn
@@ -221,7 +243,7 @@ func (r *rightward) process(batch []int, last spanKey, others bool) (more bool, 
 			return false, err
 		}
 	}
-	return true, nil
+	return r.want.advance(last)
 }
 
 // isCandidate reports whether it is known what leads to a node.

@@ -95,11 +95,11 @@ func compileComparison(c *traceql.Comparison) (predicate, error) {
 func (f *field) isNil() bool { return f.place == literalPlace && f.literal.kind == nothing }
 
 func (p always) holds(*Record) bool      { return bool(p) }
-func (p *isTrue) holds(r *Record) bool    { return r.holdsAny(&p.field, value.isTrue) }
+func (p *isTrue) holds(r *Record) bool   { return r.holdsAny(&p.field, value.isTrue) }
 func (p negation) holds(r *Record) bool  { return !p.x.holds(r) }
 func (p conjoined) holds(r *Record) bool { return p.left.holds(r) && p.right.holds(r) }
 func (p either) holds(r *Record) bool    { return p.left.holds(r) || p.right.holds(r) }
-func (p *exists) holds(r *Record) bool    { return r.holdsAny(&p.field, value.isThere) }
+func (p *exists) holds(r *Record) bool   { return r.holdsAny(&p.field, value.isThere) }
 
 func (p *compared) holds(r *Record) bool {
 	for i := range r.values(&p.left) {
@@ -142,12 +142,12 @@ func (r *Record) holdsAny(f *field, is func(value) bool) bool {
 }
 
 func (p always) ofTrace() bool    { return false }
-func (p *isTrue) ofTrace() bool    { return p.field.place == tracePlace }
+func (p *isTrue) ofTrace() bool   { return p.field.place == tracePlace }
 func (p negation) ofTrace() bool  { return p.x.ofTrace() }
 func (p conjoined) ofTrace() bool { return p.left.ofTrace() || p.right.ofTrace() }
 func (p either) ofTrace() bool    { return p.left.ofTrace() || p.right.ofTrace() }
-func (p *exists) ofTrace() bool    { return p.field.place == tracePlace }
-func (p *matched) ofTrace() bool   { return p.field.place == tracePlace }
+func (p *exists) ofTrace() bool   { return p.field.place == tracePlace }
+func (p *matched) ofTrace() bool  { return p.field.place == tracePlace }
 func (p *compared) ofTrace() bool {
 	return p.left.place == tracePlace || p.right.place == tracePlace
 }
@@ -159,8 +159,8 @@ func (p conjoined) strict() predicate { return conjoined{p.left.strict(), p.righ
 func (p either) loose() predicate     { return either{p.left.loose(), p.right.loose()} }
 func (p either) strict() predicate    { return either{p.left.strict(), p.right.strict()} }
 
-func (p always) loose() predicate    { return p }
-func (p always) strict() predicate   { return p }
+func (p always) loose() predicate     { return p }
+func (p always) strict() predicate    { return p }
 func (p *isTrue) loose() predicate    { return guess(p, true) }
 func (p *isTrue) strict() predicate   { return guess(p, false) }
 func (p *exists) loose() predicate    { return guess(p, true) }

@@ -20,14 +20,15 @@ type reach struct {
 	teller      reader
 	nodes       []reachNode
 	places      map[causal.SpanRef]int
-	edges       int
+	edges       int // gone along
+	told        int // that are kept in nodes
 }
 
 type reachNode struct {
 	ref   causal.SpanRef
 	read  bool
 	gone  [2]bool       // whether the edges that lead here are known, and those that lead from here
-	told  []causal.Edge // what its spans tell of it
+	told  []causal.Edge // what its spans tell of it, as far as it is not gone along
 	back  []int         // where its edges lead towards the left-hand side
 	left  []half        // those of its spans that are left-hand ones
 	right []half
@@ -119,7 +120,7 @@ func (g *reach) read(places []int) error {
 		if err != nil {
 			return err
 		}
-		if err := g.s.passing(spans); err != nil {
+		if err := g.s.passing(spans, 1); err != nil {
 			return err
 		}
 		for _, span := range spans {
@@ -147,7 +148,7 @@ func (g *reach) add(span store.Span) error {
 	}
 	n := &g.nodes[at]
 	n.told = append(n.told, t.edges...)
-	if err := g.count(len(t.edges)); err != nil {
+	if err := g.keep(len(t.edges)); err != nil {
 		return err
 	}
 	h := half{r.wire.Start, r.kind()}
@@ -168,20 +169,30 @@ func (g *reach) add(span store.Span) error {
 	return nil
 }
 
+// keep counts edges that are kept in nodes from now on.
+func (g *reach) keep(edges int) error {
+	g.told += edges
+	return g.s.hold(edgeBytes * edges)
+}
+
+// leave forgets the nodes.
+func (g *reach) leave() { g.s.held -= edgeBytes * g.told }
+
 // count bounds the edges that are kept.
-func (g *reach) count(edges int) error {
-	if g.edges += edges; g.edges > edgesPerNode*g.s.opts.MaxVisited {
+func (g *reach) count() error {
+	if g.edges++; g.edges > edgesPerNode*g.s.opts.MaxVisited {
 		return &BoundError{fmt.Sprintf("the causal operators would go along more than %d edges (%d for each of query::max_visited spans): "+
 			"ask for a shorter time, let filters match less, or name edge types", edgesPerNode*g.s.opts.MaxVisited, edgesPerNode)}
 	}
 	return nil
 }
 
-// passing checks that spans which are read and not kept are not too large.
-func (s *searcher) passing(spans []store.Span) error {
+// passing checks that a number of times the size of spans which are read and
+// not kept would not be too much.
+func (s *searcher) passing(spans []store.Span, times int) error {
 	size := 0
 	for _, span := range spans {
-		size += len(span.Origin) + len(span.Bytes)
+		size += times * (len(span.Origin) + len(span.Bytes))
 	}
 	err := s.hold(size)
 	s.held -= size
@@ -215,7 +226,13 @@ func (g *reach) expand(places []int, d side) ([]int, error) {
 		}
 	}
 	for _, ref := range refs {
-		note(g.nodes[g.places[ref]].told)
+		n := &g.nodes[g.places[ref]]
+		note(n.told)
+		before := len(n.told)
+		n.told = slices.DeleteFunc(n.told, func(e causal.Edge) bool { return d.near(&e) == ref })
+		if err := g.keep(len(n.told) - before); err != nil {
+			return nil, err
+		}
 	}
 	if err := g.naming(refs, d, note); err != nil {
 		return nil, err
@@ -250,7 +267,11 @@ func (g *reach) naming(refs []causal.SpanRef, d side, note func([]causal.Edge)) 
 		if err != nil {
 			return err
 		}
-		if err := g.s.passing(spans); err != nil {
+		times := 1
+		if more && limit < most {
+			times = 4 // as many would come next
+		}
+		if err := g.s.passing(spans, times); err != nil {
 			return err
 		}
 		if more && limit < most {
@@ -284,7 +305,7 @@ func (g *reach) connect(ref causal.SpanRef, edges []causal.Edge, d side, ends []
 		if err != nil {
 			return nil, err
 		}
-		if err := g.count(1); err != nil {
+		if err := g.count(); err != nil {
 			return nil, err
 		}
 		if d == g.op.toLeft {

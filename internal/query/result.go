@@ -68,6 +68,8 @@ type wanted struct {
 	after *spanKey // those behind this one only; nil: all
 	most  int      // how many
 	yield func(*result) error
+	// complete adds what costs too much to add to all, if it is not nil.
+	complete func(*result) error
 
 	given   int
 	pending []*result // ordered; no more than can be given
@@ -99,6 +101,17 @@ func (w *wanted) advance(key spanKey) (more bool, err error) {
 	return w.given < w.most, nil
 }
 
+// restart says that all spansets up to a key were given, and that those behind
+// it come once more.
+func (w *wanted) restart(after spanKey) {
+	for _, f := range w.pending {
+		w.release(f)
+	}
+	if w.pending = nil; w.after == nil || w.after.latestFirst(after) < 0 {
+		w.after = &after
+	}
+}
+
 // finish says that no spanset will come any more.
 func (w *wanted) finish() error {
 	for len(w.pending) > 0 {
@@ -113,5 +126,10 @@ func (w *wanted) give() error {
 	first := w.pending[0]
 	w.pending = w.pending[1:]
 	w.given++
+	if w.complete != nil && w.given < w.most { // the last one only says that there are more
+		if err := w.complete(first); err != nil {
+			return err
+		}
+	}
 	return w.yield(first)
 }
