@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -37,7 +38,7 @@ type follower struct {
 type followed struct {
 	commit  *store.Commit
 	rotated bool
-	settle  chan struct{} // closed when all before is in the views, edges too
+	settle  chan struct{} // closed when all before is in the views
 	reached chan struct{} // closed when all before was taken
 }
 
@@ -75,6 +76,8 @@ func (f *follower) Blocks(parts int, blocks []store.BlockSummary) { f.views.setB
 
 // run takes the queue until ctx ends.
 func (f *follower) run(ctx context.Context) {
+	ticks := time.NewTicker(unsureFor)
+	defer ticks.Stop()
 	for {
 		f.mu.Lock()
 		queue := f.queue
@@ -91,6 +94,8 @@ func (f *follower) run(ctx context.Context) {
 		}
 		select {
 		case <-f.wake:
+		case <-ticks.C:
+			f.views.lookBack(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -143,8 +148,8 @@ func (f *follower) caughtUp(ctx context.Context) error {
 	return await(ctx, reached)
 }
 
-// settled waits until what was acknowledged before is in the views, with all
-// edges of which both ends are stored.
+// settled waits until what was acknowledged before is in the views, edges too;
+// under load edges to what came long before may follow a second later.
 func (f *follower) settled(ctx context.Context) error {
 	settle := make(chan struct{})
 	f.put(followed{settle: settle})

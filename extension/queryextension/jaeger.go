@@ -1,13 +1,10 @@
 package queryextension
 
 import (
-	"bytes"
 	"net/http"
 	"slices"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelscope/otelscope/internal/jaegerapi"
 	"github.com/otelscope/otelscope/internal/query"
@@ -99,10 +96,7 @@ func (a *api) tracesFound(req *http.Request, search jaegerapi.Search) ([]pcommon
 	var ids []pcommon.TraceID
 	var reader query.Reader
 	for _, found := range answer.Spansets {
-		record, err := reader.Read(found.Spans[0])
-		if err != nil {
-			return nil, err
-		}
+		record, _ := reader.Read(found.Spans[0]) // the search has read it
 		if id := record.Ref.TraceID; !id.IsEmpty() && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
@@ -150,11 +144,10 @@ func (a *api) jaegerTraces(req *http.Request, ids []pcommon.TraceID) ([]jaegerap
 }
 
 func (a *api) jaegerDependencies(w http.ResponseWriter, req *http.Request) error {
-	asked, err := jaegerapi.ParseLookback(req.URL.Query(), a.now())
-	if err != nil {
+	if err := jaegerapi.CheckLookback(req.URL.Query()); err != nil {
 		return ofTool(err)
 	}
-	all, err := a.dependencies(req.Context(), asked)
+	all, err := a.dependencies(req.Context())
 	if err != nil {
 		return err
 	}
@@ -163,13 +156,4 @@ func (a *api) jaegerDependencies(w http.ResponseWriter, req *http.Request) error
 	}
 	writeJaeger(w, all, 0)
 	return nil
-}
-
-// otlpJSON is OTLP JSON of valid UTF-8.
-func otlpJSON(td ptrace.Traces) ([]byte, error) {
-	encoded, err := (&ptrace.JSONMarshaler{}).MarshalTraces(td)
-	if err == nil && !utf8.Valid(encoded) { // clients send what they like; JSON is UTF-8
-		encoded = bytes.ToValidUTF8(encoded, []byte("\uFFFD"))
-	}
-	return encoded, err
 }

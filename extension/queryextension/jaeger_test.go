@@ -6,6 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store/storetest"
 )
 
 // jaegerTraces is an answer as grafana/grafana pkg/tsdb/jaeger/types/types.go
@@ -46,7 +49,7 @@ type names struct {
 }
 
 func TestJaegerNames(t *testing.T) {
-	c := serving(t, toolShop(t))
+	c := storedShop(t)
 	// grafana/grafana pkg/tsdb/jaeger/client.go: Services, Operations
 	for _, base := range []string{"", "/jaeger"} {
 		var got names
@@ -71,6 +74,31 @@ func TestJaegerNames(t *testing.T) {
 	}
 	c.ok(t, "/api/v3/operations?service=web", &spans)
 	require.Equal(t, []struct{ Name, SpanKind string }{{"checkout", "server"}, {"publish", "producer"}}, spans.Operations)
+}
+
+func TestJaegerDependencies(t *testing.T) {
+	c := storedShop(t)
+	// Another kind of edge between the same services, and one within a service.
+	write(t, c.extension.store, native("mail", "n1", "retry", func(span ptrace.Span) {
+		span.SetTraceID(storetest.TraceID(4))
+		linkOn(span, 2, 3, causal.LinkRoleCause)
+		span.Links().At(0).Attributes().PutStr(causal.AttrLinkType, string(causal.ErrorPropagation))
+		linkOn(span, 3, 4, causal.LinkRoleCause)
+	}))
+	// jaegertracing/jaeger-ui packages/jaeger-ui/src/api/jaeger.ts: fetchDependencies
+	type dependency struct {
+		Parent, Child string
+		CallCount     int
+	}
+	var got struct{ Data []dependency }
+	c.ok(t, "/api/dependencies?endTs=1700000000000&lookback=604800000", &got)
+	require.Equal(t, []dependency{{"pay", "mail", 2}, {"web", "pay", 1}}, got.Data)
+	c.ok(t, "/jaeger/api/dependencies?service=web", &got)
+	require.Equal(t, []dependency{{"web", "pay", 1}}, got.Data)
+	// jaegertracing/jaeger-idl api_v3: GetDependencies
+	var v3 struct{ Dependencies []map[string]string }
+	c.ok(t, "/api/v3/dependencies?startTime=2023-11-14T22:13:20Z", &v3)
+	require.Equal(t, []map[string]string{{"parent": "pay", "child": "mail", "callCount": "2"}, {"parent": "web", "child": "pay", "callCount": "1"}}, v3.Dependencies)
 }
 
 func TestJaegerSearch(t *testing.T) {

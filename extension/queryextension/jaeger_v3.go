@@ -2,13 +2,14 @@ package queryextension
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/jaegerapi"
+	"github.com/otelscope/otelscope/internal/otlpwire"
 	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/traceql"
@@ -67,12 +68,7 @@ func (a *api) writeResult(w http.ResponseWriter, req *http.Request, ids []pcommo
 	if err != nil {
 		return err
 	}
-	encoded, err := otlpJSON(td)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, "application/json", http.StatusOK, jaegerapi.Result{Result: encoded})
-	return nil
+	return writeOTLP(w, td, func(traces json.RawMessage) any { return jaegerapi.Result{Result: traces} })
 }
 
 func (a *api) jaegerV3Summaries(w http.ResponseWriter, req *http.Request) error {
@@ -109,10 +105,7 @@ func newSummary(id pcommon.TraceID, spans []store.Span) (jaegerapi.Summary, erro
 		return jaegerapi.Summary{}, err
 	}
 	var reader query.Reader
-	root, err := reader.Read(of.Root)
-	if err != nil {
-		return jaegerapi.Summary{}, err
-	}
+	root, _ := reader.Read(of.Root) // Summarize has read it
 	s := jaegerapi.Summary{TraceID: id.String(), Start: of.Start, End: of.End, Spans: of.Spans, Services: []jaegerapi.ServiceSummary{}}
 	s.RootOperation, _ = root.ValueOf(traceql.Name).(string)
 	s.RootService, _ = root.ValueOf(&traceql.Attribute{Scope: traceql.ScopeResource, Name: attrService}).(string)
@@ -121,41 +114,34 @@ func newSummary(id pcommon.TraceID, spans []store.Span) (jaegerapi.Summary, erro
 		s.Services = append(s.Services, jaegerapi.ServiceSummary{Name: name, Spans: service.Spans, Errors: service.Errors})
 	}
 	slices.SortFunc(s.Services, func(x, y jaegerapi.ServiceSummary) int { return cmp.Compare(x.Name, y.Name) })
-	s.Orphans, err = orphans(spans)
-	return s, err
+	s.Orphans = orphans(spans)
+	return s, nil
 }
 
-// orphans counts the spans whose parent is not among them.
-func orphans(spans []store.Span) (int, error) {
-	var reader query.Reader
-	stored := map[causal.SpanRef]bool{}
-	var parents []causal.SpanRef
+// orphans counts the spans whose parent is not among them, which were read
+// before and are of one trace.
+func orphans(spans []store.Span) (count int) {
+	var wire otlpwire.Span
+	stored := map[pcommon.SpanID]bool{{}: true} // nobody's parent is none
+	parents := make([]pcommon.SpanID, 0, len(spans))
 	for _, span := range spans {
-		record, err := reader.Read(span)
-		if err != nil {
-			return 0, err
-		}
-		stored[record.Ref] = true
-		edges, err := query.EdgesOf(span.Bytes)
-		if err != nil {
-			return 0, err
-		}
-		for _, e := range edges {
-			if e.Rule == query.RuleParent {
-				parents = append(parents, e.Cause)
-			}
+		_ = wire.Parse(span.Bytes)
+		stored[wire.SpanID] = true
+		parents = append(parents, wire.ParentSpanID)
+	}
+	for _, parent := range parents {
+		if !stored[parent] {
+			count++
 		}
 	}
-	parents = slices.DeleteFunc(parents, func(parent causal.SpanRef) bool { return stored[parent] })
-	return len(parents), nil
+	return count
 }
 
 func (a *api) jaegerV3Dependencies(w http.ResponseWriter, req *http.Request) error {
-	asked, err := jaegerapi.ParseRangeV3(req.URL.Query())
-	if err != nil {
+	if err := jaegerapi.CheckRangeV3(req.URL.Query()); err != nil {
 		return ofTool(err)
 	}
-	all, err := a.dependencies(req.Context(), asked)
+	all, err := a.dependencies(req.Context())
 	if err != nil {
 		return err
 	}

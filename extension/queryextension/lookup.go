@@ -53,14 +53,16 @@ func (a *api) traceBody(ctx context.Context, id pcommon.TraceID) ([]byte, error)
 		return nil, err
 	}
 	settleOrder(traces)
+	return otlpJSON(traces)
+}
+
+// otlpJSON is OTLP JSON of valid UTF-8.
+func otlpJSON(traces ptrace.Traces) ([]byte, error) {
 	body, err := (&ptrace.JSONMarshaler{}).MarshalTraces(traces)
-	if err != nil {
-		return nil, err
-	}
 	if !utf8.Valid(body) { // clients send what they like; JSON is UTF-8
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
-	return body, nil
+	return body, err
 }
 
 // settleOrder orders the spans of a trace by when they began and, where the

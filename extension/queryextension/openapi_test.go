@@ -145,7 +145,6 @@ var worlds = map[string]world{
 		},
 		calls: []call{
 			{method: "GET", path: "/api/services", status: 500},
-			{method: "GET", path: "/api/services/web/operations", status: 500},
 			{method: "GET", path: "/api/v3/services", status: 500},
 		},
 	},
@@ -357,6 +356,10 @@ var worlds = map[string]world{
 		change: func(cfg *Config) { cfg.Query.Timeout = 20 * time.Millisecond },
 		before: func(c *client) { c.extension.unfollow() },
 		calls: []call{
+			{method: "GET", path: "/api/services/web/operations", status: 504},
+			{method: "GET", path: "/api/v3/operations?service=web", status: 504},
+			{method: "GET", path: "/api/dependencies", status: 504},
+			{method: "GET", path: "/api/v3/dependencies", status: 504},
 			{method: "GET", path: "/api/v1/views", status: 504},
 			{method: "GET", path: "/api/v1/views/operations", status: 504},
 			{method: "GET", path: "/api/v1/processes", status: 504},

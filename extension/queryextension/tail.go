@@ -10,10 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/tail"
-	"github.com/otelscope/otelscope/internal/traceql"
 )
 
 const (
@@ -69,7 +67,7 @@ func encodeSpan(span store.Span) ([]byte, error) {
 // lagJSON says that spans are left out in front of what follows.
 type lagJSON struct {
 	Missed *int64 `json:"missed"` // spans that match; null where that is not known
-	Since  string `json:"since"`  // id of the last event or place that the reader was told; "" for none
+	Since  string `json:"since"`  // the place up to which nothing is missing; "" for none
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -77,7 +75,7 @@ type lagJSON struct {
 // Events, until the reader leaves, takes nothing for as long as a query may
 // last, or the pipelines stop.
 func (a *api) tailSpans(w http.ResponseWriter, req *http.Request) error {
-	q, err := tailQueryOf(req)
+	q, err := queryOf(req)
 	if err != nil {
 		return err
 	}
@@ -89,9 +87,6 @@ func (a *api) tailSpans(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	sub, err := a.tail.Subscribe(q, after)
-	if unsupported, ok := errors.AsType[*query.UnsupportedError](err); ok {
-		return newProblem(http.StatusBadRequest, "q", "%s", unsupported.Problem)
-	}
 	if errors.Is(err, tail.ErrFull) {
 		w.Header().Set("Retry-After", tailRetryAfter)
 		return newProblem(http.StatusServiceUnavailable, "", "there are %d subscriptions, as many as there may be (query::tail::max_subscriptions of the extension)",
@@ -113,19 +108,6 @@ func (a *api) tailSpans(w http.ResponseWriter, req *http.Request) error {
 		a.logger.Error("A tail failed", zap.Error(err))
 	}
 	return nil
-}
-
-// tailQueryOf returns the query.
-func tailQueryOf(req *http.Request) (*traceql.Query, error) {
-	text := req.URL.Query().Get("q")
-	if text == "" {
-		return nil, newProblem(http.StatusBadRequest, "q", "q is required: a TraceQL filter such as { status = error }")
-	}
-	q, err := traceql.Parse(text)
-	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "q", "%s", err)
-	}
-	return q, nil
 }
 
 // lastEventOf returns what a reader that comes back says it got last.

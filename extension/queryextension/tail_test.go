@@ -1,18 +1,14 @@
 package queryextension
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -29,117 +25,6 @@ import (
 	"github.com/otelscope/otelscope/internal/tail"
 	"github.com/otelscope/otelscope/internal/traceql"
 )
-
-// spansOf are the spans of requests as a store has them.
-func spansOf(requests ...ptrace.Traces) []store.Span {
-	var spans []store.Span
-	for _, td := range requests {
-		for _, plain := range storetest.Split(td) {
-			spans = append(spans, plain.Encode(0))
-		}
-	}
-	return spans
-}
-
-func called(name string, fill ...func(ptrace.Span)) ptrace.Traces {
-	return native("pay", "n1", "e/"+name, append(fill, func(s ptrace.Span) { s.SetName(name) })...)
-}
-
-func (c *client) publish(t *testing.T, received int64, requests ...ptrace.Traces) {
-	require.NoError(t, c.extension.tail.Publish(received, spansOf(requests...)))
-}
-
-// sseEvent is an event as a browser sees it.
-type sseEvent struct{ event, id, data string }
-
-// brief is the name of a span, and of a lag how many were missed.
-func (e sseEvent) brief() string {
-	var data struct {
-		Name   string `json:"name"`
-		Missed *int   `json:"missed"`
-	}
-	if err := json.Unmarshal([]byte(e.data), &data); err != nil {
-		return err.Error()
-	}
-	switch {
-	case e.event == "span":
-		return data.Name
-	case data.Missed != nil:
-		return fmt.Sprintf("%s of %d", e.event, *data.Missed)
-	}
-	return e.event
-}
-
-// sseReader reads a stream as the standard of Server-Sent Events has it.
-type sseReader struct {
-	lines  *bufio.Reader
-	lastID string
-	retry  string
-	alive  int // comments
-}
-
-// next returns the next event that has data.
-func (r *sseReader) next() (e sseEvent, err error) {
-	var data []string
-	for {
-		line, err := r.lines.ReadString('\n')
-		if err != nil {
-			return e, err
-		}
-		line = strings.TrimSuffix(line, "\n")
-		name, value, _ := strings.Cut(line, ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case line == "":
-			if len(data) > 0 {
-				e.id, e.data = r.lastID, strings.Join(data, "\n")
-				return e, nil
-			}
-			e = sseEvent{}
-		case name == "":
-			r.alive++
-		case name == "event":
-			e.event = value
-		case name == "data":
-			data = append(data, value)
-		case name == "id":
-			r.lastID = value
-		case name == "retry":
-			r.retry = value
-		default:
-			return e, fmt.Errorf("unknown field %q", line)
-		}
-	}
-}
-
-// tails begins a tail, and returns once the subscription is there.
-func (c *client) tails(t *testing.T, q, last string) *sseReader {
-	before := c.extension.tail.Stats().Subscriptions
-	req, err := http.NewRequestWithContext(t.Context(), "GET", c.url+"/api/v1/tail?q="+url.QueryEscape(q), nil)
-	require.NoError(t, err)
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("Accept-Encoding", "gzip")
-	if last != "" {
-		req.Header.Set("Last-Event-ID", last)
-	}
-	res, err := c.http.Do(req)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = res.Body.Close() })
-	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.Equal(t, "text/event-stream", res.Header.Get("Content-Type"))
-	require.Equal(t, "no-cache", res.Header.Get("Cache-Control"))
-	require.Equal(t, "no", res.Header.Get("X-Accel-Buffering"))
-	require.Empty(t, res.Header.Get("Content-Encoding"))
-	require.Equal(t, before+1, c.extension.tail.Stats().Subscriptions)
-	return &sseReader{lines: bufio.NewReader(res.Body)}
-}
-
-func (r *sseReader) expect(t *testing.T, brief string) sseEvent {
-	e, err := r.next()
-	require.NoError(t, err)
-	require.Equal(t, brief, e.brief())
-	return e
-}
 
 func TestTail(t *testing.T) {
 	c := serving(t, newFaulty())
@@ -202,15 +87,20 @@ func TestTailResumes(t *testing.T) {
 func TestBadTails(t *testing.T) {
 	c := serving(t, newFaulty(), func(cfg *Config) { cfg.Query.Tail.MaxSubscriptions = 1 })
 	for query, want := range map[string][2]string{
-		"":                                {"q", "q is required"},
-		"?q=%7B":                          {"q", "column 2"},
-		"?q=" + url.QueryEscape(`{}->{}`): {"q", "only one at a time can be matched here"},
-		"?q={}&limit=1":                   {"limit", `unknown parameter "limit": allowed are q`},
+		"":              {"q", "q is required"},
+		"?q=%7B":        {"q", "column 2"},
+		"?q={}&limit=1": {"limit", `unknown parameter "limit": allowed are q`},
 	} {
 		p := c.get(t, "/api/v1/tail"+query).problem(t, http.StatusBadRequest)
 		require.Equal(t, want[0], p.Parameter, query)
 		require.Contains(t, p.Detail, want[1], query)
 	}
+	var unsupported problem
+	a := c.get(t, "/api/v1/tail?q="+url.QueryEscape(`{}->{}`))
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.NoError(t, json.Unmarshal(a.body, &unsupported))
+	require.Equal(t, unsupportedType, unsupported.Type)
+	require.Contains(t, unsupported.Detail, "only one at a time can be matched here")
 	p := c.do(t, "GET", "/api/v1/tail?q={}", "", http.Header{"Last-Event-Id": {"seven"}}).problem(t, http.StatusBadRequest)
 	require.Equal(t, "Last-Event-ID", p.Parameter)
 	require.Equal(t, `"seven" is no id of an event: must be <nanoseconds>-<number>, as 1700000000000000000-0`, p.Detail)
@@ -343,134 +233,6 @@ func TestTailMetrics(t *testing.T) {
 			t.Fatalf("%s is a %T", name, data)
 		}
 	}
-}
-
-// stream is a connection that keeps what is written.
-type stream struct {
-	http.ResponseWriter
-	mu     sync.Mutex
-	header http.Header
-	text   strings.Builder
-	writes int
-	fail   error
-}
-
-func (s *stream) Header() http.Header { return s.header }
-func (s *stream) WriteHeader(int)     {}
-func (s *stream) Flush()              {}
-func (s *stream) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writes++
-	s.text.Write(b)
-	return len(b), s.fail
-}
-
-// taken returns what was written since it was last asked for.
-func (s *stream) taken() (text string, writes int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text, writes = s.text.String(), s.writes
-	s.text.Reset()
-	s.writes = 0
-	return text, writes
-}
-
-// streaming runs a tail against such a connection. It is for a bubble.
-func streaming(t *testing.T, b *tail.Broker, failAt int) (s *stream, end func() error) {
-	q, err := traceql.Parse("{}")
-	require.NoError(t, err)
-	sub, err := b.Subscribe(q, tail.ID{})
-	require.NoError(t, err)
-	s = &stream{header: http.Header{}}
-	if failAt == 0 {
-		s.fail = io.ErrClosedPipe
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- (&tailStream{lines: newLines(s, time.Second), sub: sub}).run(ctx) }()
-	return s, func() error {
-		cancel()
-		sub.Close()
-		return <-ended
-	}
-}
-
-func TestTailsWriteLittleAndOften(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBroker(testConfig().Query.Tail)
-		s, end := streaming(t, b, 1)
-		synctest.Wait()
-		text, _ := s.taken()
-		require.Equal(t, "retry: 1000\n\n", text)
-		commit := spansOf(called("a"))
-		require.NoError(t, b.Publish(1, commit))
-		synctest.Wait()
-		text, writes := s.taken()
-		require.Empty(t, text, "it pauses after what it wrote")
-		require.Zero(t, writes)
-
-		time.Sleep(tailPause)
-		for received := range int64(100) {
-			require.NoError(t, b.Publish(2+received, commit))
-			time.Sleep(tailPause / 100)
-		}
-		synctest.Wait()
-		text, writes = s.taken()
-		require.GreaterOrEqual(t, strings.Count(text, "event: span\n"), 99)
-		require.LessOrEqual(t, writes, 3)
-
-		time.Sleep(time.Second)
-		s.taken()
-		time.Sleep(3*keepAlive + tailPause)
-		text, _ = s.taken()
-		require.Equal(t, strings.Repeat(": keep-alive\nid: 101-0\n\n", 3), text)
-		require.NoError(t, end())
-	})
-}
-
-func TestTailsEndWithTheirConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBroker(testConfig().Query.Tail)
-		_, end := streaming(t, b, 0)
-		synctest.Wait()
-		require.NoError(t, end(), "at once")
-		for _, later := range []func(){
-			func() { require.NoError(t, b.Publish(1, spansOf(called("a")))) },
-			func() { time.Sleep(keepAlive) },
-		} {
-			s, end := streaming(t, b, 1)
-			time.Sleep(2 * tailPause)
-			s.mu.Lock()
-			s.fail = io.ErrClosedPipe
-			s.mu.Unlock()
-			later()
-			time.Sleep(2 * tailPause)
-			require.NoError(t, end())
-		}
-	})
-}
-
-func TestLargeSpansAreNotKept(t *testing.T) {
-	b := newBroker(testConfig().Query.Tail)
-	q, err := traceql.Parse("{}")
-	require.NoError(t, err)
-	sub, err := b.Subscribe(q, tail.ID{})
-	require.NoError(t, err)
-	defer sub.Close()
-	s := &stream{header: http.Header{}}
-	out := &tailStream{lines: newLines(s, time.Second), sub: sub}
-	large := called("a", func(s ptrace.Span) { s.Attributes().PutStr("padding", strings.Repeat("x", tailBuffer)) })
-	require.NoError(t, b.Publish(1, spansOf(large)))
-	out.events, _, err = sub.Take(nil)
-	require.NoError(t, err)
-	require.NoError(t, out.sendEvents())
-	require.Zero(t, out.buffer.Cap())
-	require.NoError(t, b.Publish(2, spansOf(called("b"))))
-	out.events, _, err = sub.Take(nil)
-	require.NoError(t, err)
-	require.NoError(t, out.sendEvents())
-	require.Positive(t, out.buffer.Cap())
 }
 
 func TestTailsOfBrokenSpans(t *testing.T) {

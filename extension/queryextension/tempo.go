@@ -1,6 +1,7 @@
 package queryextension
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"runtime"
@@ -79,46 +80,31 @@ func (a *api) tempoTrace(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	if acceptsProtobuf(req) {
-		encoded, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		if err != nil {
-			return err
-		}
-		writeBody(w, "application/protobuf", http.StatusOK, tempoapi.TraceByID(encoded, incomplete))
-		return nil
+		return writeProtobuf(w, td, func(trace []byte) []byte { return tempoapi.TraceByID(trace, incomplete) })
 	}
-	encoded, err := otlpJSON(td)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, "application/json", http.StatusOK, tempoapi.NewTraceResponse(encoded, incomplete))
-	return nil
+	return writeOTLP(w, td, func(trace json.RawMessage) any { return tempoapi.NewTraceResponse(trace, incomplete) })
 }
 
-// tempoOldTrace answers a trace as versions of Tempo before 2.7 did.
+// tempoOldTrace answers a trace as clients ask that know no /api/v2.
 func (a *api) tempoOldTrace(w http.ResponseWriter, req *http.Request) error {
 	td, _, err := a.traceForTempo(req)
 	if err != nil {
 		return err
 	}
 	if acceptsProtobuf(req) {
-		encoded, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		if err != nil {
-			return err
-		}
-		writeBody(w, "application/protobuf", http.StatusOK, encoded)
-		return nil
+		return writeProtobuf(w, td, func(trace []byte) []byte { return trace })
 	}
-	encoded, err := otlpJSON(td)
+	return writeOTLP(w, td, func(trace json.RawMessage) any {
+		return json.RawMessage(bytes.Replace(trace, []byte(`"resourceSpans"`), []byte(`"batches"`), 1))
+	})
+}
+
+func writeProtobuf(w http.ResponseWriter, td ptrace.Traces, wrap func([]byte) []byte) error {
+	encoded, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
 		return err
 	}
-	var trace struct {
-		ResourceSpans json.RawMessage `json:"resourceSpans"`
-	}
-	if err := json.Unmarshal(encoded, &trace); err != nil {
-		return err
-	}
-	writeJSON(w, "application/json", http.StatusOK, map[string]json.RawMessage{"batches": trace.ResourceSpans})
+	writeBody(w, "application/protobuf", http.StatusOK, wrap(encoded))
 	return nil
 }
 

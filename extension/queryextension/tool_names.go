@@ -4,17 +4,14 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelscope/otelscope/internal/jaegerapi"
-	"github.com/otelscope/otelscope/internal/query"
 	"github.com/otelscope/otelscope/internal/store"
-	"github.com/otelscope/otelscope/internal/traceql"
+	"github.com/otelscope/otelscope/internal/views"
 )
-
-// maxOperationSpans bounds the spans of a service, the latest, that are looked
-// at for its operations.
-const maxOperationSpans = 20000
 
 // services returns the names of services, sorted.
 func (a *api) services(ctx context.Context) ([]string, error) {
@@ -39,49 +36,44 @@ func (a *api) operationsAsked(req *http.Request) ([]jaegerapi.Operation, error) 
 }
 
 // operations returns the operations of a service, of a kind if it is not "",
-// sorted by name and kind.
+// sorted by name and kind, as far as the view has a row for them.
 func (a *api) operations(ctx context.Context, service, kind string) ([]jaegerapi.Operation, error) {
-	field := &traceql.Attribute{Scope: traceql.ScopeResource, Name: attrService}
-	seen := map[jaegerapi.Operation]bool{}
-	looked := 0
-	var reader query.Reader
-	sel := store.Selection{
-		Where: store.Has{Field: store.Field{Of: store.OfResource, Key: attrService}, Value: service},
+	if err := a.follower.settled(ctx); err != nil {
+		return nil, err
 	}
-	for span, err := range a.store.Select(ctx, sel) {
-		if err != nil {
-			return nil, err
+	found := []jaegerapi.Operation{}
+	a.follower.views.with(func(of []*views.Summary) {
+		page := views.Operations(views.Query[views.OperationKey]{
+			Keep: func(k views.OperationKey) bool { return k.Service == service && k.Service != views.Other }, Limit: maxNames,
+		}, of...)
+		for _, row := range page.Rows {
+			o := jaegerapi.Operation{Name: row.Key.Name, Kind: strings.ToLower(ptrace.SpanKind(row.Key.Kind).String())}
+			if kind == "" || kind == o.Kind {
+				found = append(found, o)
+			}
 		}
-		record, err := reader.Read(span)
-		if err != nil {
-			return nil, err
-		}
-		if record.ValueOf(field) != service {
-			continue
-		}
-		o := jaegerapi.Operation{}
-		o.Name, _ = record.ValueOf(traceql.Name).(string)
-		if k, ok := record.ValueOf(traceql.Kind).(traceql.KindValue); ok {
-			o.Kind = k.String()
-		}
-		if kind == "" || kind == o.Kind {
-			seen[o] = true
-		}
-		if looked++; looked == maxOperationSpans {
-			break
-		}
-	}
-	operations := make([]jaegerapi.Operation, 0, len(seen))
-	for o := range seen {
-		operations = append(operations, o)
-	}
-	slices.SortFunc(operations, func(x, y jaegerapi.Operation) int {
-		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Kind, y.Kind))
 	})
-	return operations, nil
+	return found, nil
 }
 
-// dependencies returns which services led to work of which, within a time.
-func (a *api) dependencies(ctx context.Context, asked query.Range) ([]jaegerapi.Dependency, error) {
-	return []jaegerapi.Dependency{}, nil
+// dependencies returns which services led to work of which others, by edges of
+// any type, as far as the view has rows for them; of whatever time.
+func (a *api) dependencies(ctx context.Context) ([]jaegerapi.Dependency, error) {
+	if err := a.follower.settled(ctx); err != nil {
+		return nil, err
+	}
+	found := []jaegerapi.Dependency{}
+	a.follower.views.with(func(of []*views.Summary) {
+		page := views.Edges(views.Query[views.EdgeKey]{
+			Keep: func(k views.EdgeKey) bool { return k.Cause != k.Effect }, Limit: maxNames,
+		}, of...)
+		for _, row := range page.Rows { // those of two services stand together
+			if n := len(found); n > 0 && found[n-1].Parent == row.Key.Cause && found[n-1].Child == row.Key.Effect {
+				found[n-1].Calls += row.Values.Count
+				continue
+			}
+			found = append(found, jaegerapi.Dependency{Parent: row.Key.Cause, Child: row.Key.Effect, Calls: row.Values.Count})
+		}
+	})
+	return found, nil
 }

@@ -3,6 +3,7 @@ package queryextension
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -157,7 +158,7 @@ func (a *api) toolMetrics(http.ResponseWriter, *http.Request) error {
 		"metrics of spans are not supported: GET /api/v1/views/operations has rates, errors and durations")
 }
 
-// ofTool says what a failure of a tool's call means to the client.
+// ofTool says what is wrong with a parameter of a tool's call.
 func ofTool(err error) error {
 	if e, ok := errors.AsType[*jaegerapi.ParameterError](err); ok {
 		return newProblem(http.StatusBadRequest, e.Parameter, "%s", e.Error())
@@ -180,15 +181,11 @@ func parseShortTraceID(text string) (id pcommon.TraceID, err error) {
 	return id, newProblem(http.StatusBadRequest, "trace_id", "%.100q is no trace id: must be up to 32 hex digits, not all zero", text)
 }
 
-// maxVisited bounds the spans that a causal query goes over.
-const maxVisited = 100000
-
 // searchFor searches for a tool.
 func (a *api) searchFor(ctx context.Context, q *traceql.Query, r query.Range, limit, spans int) (query.Answer, error) {
-	answer, err := query.Search(ctx, a.store, q, query.SearchOptions{
-		Range: r, Limit: limit, MaxSpans: spans, MaxBytes: int(a.cfg.Query.MaxBytes), MaxVisited: maxVisited,
+	return a.find(ctx, q, query.SearchOptions{
+		Range: r, Limit: limit, MaxSpans: spans, MaxBytes: int(a.cfg.Query.MaxBytes), MaxVisited: a.cfg.Query.MaxVisited,
 	})
-	return answer, ofTool(err)
 }
 
 // wholeTrace reads a trace; one that is not stored is a problem.
@@ -228,4 +225,14 @@ func (a *api) linked(ctx context.Context, spans []store.Span) (td ptrace.Traces,
 		incomplete = "more spans of other traces are linked to these than can be shown"
 	}
 	return td, incomplete, err
+}
+
+// writeOTLP writes spans as OTLP JSON in a tool's wrapping.
+func writeOTLP(w http.ResponseWriter, td ptrace.Traces, wrap func(json.RawMessage) any) error {
+	encoded, err := otlpJSON(td)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, "application/json", http.StatusOK, wrap(encoded))
+	return nil
 }

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
@@ -26,6 +30,18 @@ const shopStart = 1_700_000_000
 // late.
 func toolShop(t *testing.T) *faulty {
 	s := newFaulty()
+	write(t, s, toolSpans()...)
+	return s
+}
+
+// storedShop has the same in a real store.
+func storedShop(t *testing.T) *client {
+	s := newStoring(t, 1000)
+	write(t, s.extension.store, toolSpans()...)
+	return s.client
+}
+
+func toolSpans() (all []ptrace.Traces) {
 	span := func(service string, trace, id, parent uint64, name string, fill ...func(ptrace.Span)) {
 		at := pcommon.Timestamp(shopStart*1e9 + id*1e6)
 		fill = slices.Insert(fill, 0, func(span ptrace.Span) {
@@ -39,7 +55,7 @@ func toolShop(t *testing.T) *faulty {
 			span.SetEndTimestamp(at + 3e6)
 			span.Attributes().PutInt("http.status_code", 200)
 		})
-		write(t, s, native(service, "n1", name, fill...))
+		all = append(all, native(service, "n1", name, fill...))
 	}
 	span("web", 1, 1, 0, "checkout", func(s ptrace.Span) { s.SetKind(ptrace.SpanKindServer) })
 	span("web", 1, 2, 1, "publish")
@@ -50,7 +66,7 @@ func toolShop(t *testing.T) *faulty {
 		linkOn(s, 3, 4, causal.LinkRoleEffect)
 	})
 	span("mail", 3, 4, 0, "notify")
-	return s
+	return all
 }
 
 func linkOn(span ptrace.Span, trace, id uint64, role string) {
@@ -125,9 +141,8 @@ func TestMetricsAreRefused(t *testing.T) {
 
 // TestPathsWithSlashes are as clients send them that do not encode a slash.
 func TestPathsWithSlashes(t *testing.T) {
-	s := newFaulty()
-	write(t, s, native("a/b", "", "e", func(span ptrace.Span) { span.Attributes().PutStr("app/name", "x") }))
-	c := serving(t, s)
+	c := newStoring(t, 1000)
+	write(t, c.extension.store, native("a/b", "", "e", func(span ptrace.Span) { span.Attributes().PutStr("app/name", "x") }))
 	for _, path := range []string{"/api/services/a/b/operations", "/api/services/a%2Fb/operations"} {
 		var got struct{ Data []string }
 		c.ok(t, path, &got)
@@ -241,10 +256,9 @@ func (b *broken) Referring(context.Context, []causal.SpanRef, int) ([]store.Span
 	return nil, false, b.err
 }
 
-// toolPaths ask each call for something that is stored.
+// toolPaths ask each call that reads spans for something that is stored.
 var toolPaths = []string{
-	"/api/services", "/api/services/web/operations", "/api/operations?service=web", "/api/traces", "/api/traces/" + hexTrace(1),
-	"/api/v3/services", "/api/v3/operations?service=web", "/api/v3/traces", "/api/v3/traces/" + hexTrace(1), "/api/v3/trace-summaries",
+	"/api/services", "/api/traces", "/api/traces/" + hexTrace(1), "/api/v3/services", "/api/v3/traces", "/api/v3/traces/" + hexTrace(1), "/api/v3/trace-summaries",
 	"/api/search", "/api/search/tags", "/api/v2/search/tags", "/api/search/tag/a/values", "/api/v2/search/tag/a/values?q=%7B+name+%3D+%22a%22+%7D",
 	"/api/v2/traces/" + hexTrace(1), "/tempo/api/traces/" + hexTrace(1),
 }
@@ -265,6 +279,26 @@ func TestBrokenStore(t *testing.T) {
 	s.trace = nil // what is linked cannot
 	for _, path := range []string{"/api/traces", "/api/v3/traces", "/api/v2/traces/" + hexTrace(1), "/tempo/api/traces/" + hexTrace(1)} {
 		require.Equal(t, http.StatusInternalServerError, c.get(t, path).status, path)
+	}
+}
+
+// TestMalformedSpans has what the search read and cannot be read again.
+func TestMalformedSpans(t *testing.T) {
+	s := toolShop(t)
+	read := map[pcommon.TraceID]bool{}
+	s.trace = func(ctx context.Context, id pcommon.TraceID) ([]store.Span, error) {
+		if read[id] {
+			return []store.Span{{Bytes: []byte{1}}}, nil
+		}
+		read[id] = true
+		return s.Model.Trace(ctx, id)
+	}
+	c := serving(t, s)
+	for _, path := range []string{"/api/traces", "/api/v3/traces", "/api/v3/trace-summaries", "/api/search"} {
+		clear(read)
+		got := c.get(t, path)
+		require.Equal(t, http.StatusInternalServerError, got.status, path)
+		require.Contains(t, string(got.body), "malformed", path)
 	}
 }
 
@@ -333,4 +367,23 @@ var toolCalls = []call{
 	{method: "GET", path: "/api/v2/traces/" + hexTrace(1), status: 200},
 	{method: "GET", path: "/api/v2/traces/" + hexTrace(1), header: acceptProtobuf, status: 200},
 	{method: "GET", path: "/api/v2/traces/x", status: 400},
+}
+
+// TestGrafanaExample asks the base URLs of the example for what Grafana's "Save
+// & test" asks for.
+func TestGrafanaExample(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "grafana", "scope.yaml"))
+	require.NoError(t, err)
+	var example struct {
+		Datasources []struct{ Type, URL string }
+	}
+	require.NoError(t, yaml.Unmarshal(text, &example))
+	c := serving(t, toolShop(t))
+	health := map[string]string{"tempo": "/api/echo", "jaeger": "/api/services"}
+	require.Len(t, example.Datasources, len(health))
+	for _, source := range example.Datasources {
+		base, ok := strings.CutPrefix(source.URL, "http://localhost:4320")
+		require.True(t, ok)
+		require.Equal(t, http.StatusOK, c.get(t, base+health[source.Type]).status, source.Type)
+	}
 }

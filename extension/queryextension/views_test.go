@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -376,4 +379,62 @@ func TestBlocksWithoutASummary(t *testing.T) {
 	s.get(t, "/api/v1/views/operations").into(t, &ops)
 	require.Positive(t, ops.MissingParts)
 	require.True(t, len(ops.Operations) == 0 || strings.HasPrefix(ops.Operations[0].Service, "old"))
+}
+
+// TestDocsOfViewsAreRight makes the call in docs/views.md.
+func TestDocsOfViewsAreRight(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	order, err := os.ReadFile(filepath.Join(docs, "api-examples", "order.json"))
+	require.NoError(t, err)
+	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(order)
+	require.NoError(t, err)
+	s := newStoring(t, 1000)
+	write(t, s.extension.store, td)
+	text, err := os.ReadFile(filepath.Join(docs, "views.md"))
+	require.NoError(t, err)
+	examples := docExample.FindAllStringSubmatch(string(text), -1)
+	require.Len(t, examples, 1)
+	require.JSONEq(t, examples[0][4], string(s.get(t, docPath(examples[0][1], examples[0][2])).body))
+}
+
+// TestEdgesToOpenCallsWait until the call is complete, and says how it ended.
+func TestEdgesToOpenCallsWait(t *testing.T) {
+	s := newStoring(t, 1000)
+	call := native("a", "", "call", func(span ptrace.Span) { span.Attributes().PutStr(causal.AttrCallState, causal.CallOpen) })
+	inner := native("a", "", "inner", func(span ptrace.Span) {
+		span.SetSpanID(storetest.SpanID(10))
+		span.SetParentSpanID(storetest.SpanID(9))
+		link := span.Links().AppendEmpty()
+		link.SetTraceID(span.TraceID())
+		link.SetSpanID(storetest.SpanID(9))
+		link.Attributes().PutStr(causal.AttrLinkRole, causal.LinkRoleEffect)
+		link.Attributes().PutStr(causal.AttrLinkType, string(causal.ErrorPropagation))
+	})
+	write(t, s.extension.store, call, inner)
+	var graph serviceGraphJSON
+	s.get(t, "/api/v1/views/service_graph").into(t, &graph)
+	require.Empty(t, graph.Edges)
+	require.Equal(t, []serviceJSON{{"a", 1, 0}}, graph.Services)
+	write(t, s.extension.store, native("a", "", "call", func(span ptrace.Span) { span.Status().SetCode(ptrace.StatusCodeError) }))
+	s.get(t, "/api/v1/views/service_graph").into(t, &graph)
+	require.Len(t, graph.Edges, 2)
+	require.Equal(t, causal.ErrorPropagation, graph.Edges[0].Type)
+	require.EqualValues(t, 1, graph.Edges[0].Errors)
+	require.EqualValues(t, 0, graph.Edges[1].Errors)
+}
+
+// TestViewsOutliveMerges lets small blocks be merged.
+func TestViewsOutliveMerges(t *testing.T) {
+	s := newStoring(t, 1000)
+	s.stop()
+	s.change = func(cfg *store.Config) { cfg.CutAge = tick }
+	s.start()
+	random := rand.New(rand.NewPCG(1, 5))
+	for n := uint64(0); s.extension.store.Stats().Compactions == 0; n++ {
+		write(t, s.extension.store, randomSpan(random, 1+n, ""))
+		time.Sleep(tick) // for blocks of a few spans
+	}
+	require.Equal(t, compute(t, s.extension.store), s.answered())
+	s.restart()
+	require.Equal(t, compute(t, s.extension.store), s.answered())
 }

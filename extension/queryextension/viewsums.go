@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -25,6 +27,7 @@ type viewSums struct {
 	reader   viewReader
 	last     *store.Commit // for looking up; nil before the first
 	received int64         // of the last commit
+	unsure   int           // ends that were not known when lookBack was called last, and may not be yet
 
 	mu      sync.Mutex
 	live    *views.Views
@@ -46,7 +49,13 @@ const (
 	addAtOnce = 512
 	// unsureAtMost is how many ends of edges wait before the older half of
 	// them is looked up; the rest may be of spans that are on their way.
-	unsureAtMost = 8192
+	unsureAtMost = 16384
+	// lookedUpAtOnce is how many ends are looked up before a request is
+	// answered: with a hundred blocks that takes some milliseconds.
+	lookedUpAtOnce = 512
+	// unsureFor is about how long an end that does not come waits to be
+	// looked up.
+	unsureFor = time.Second
 )
 
 // add adds what a commit made complete.
@@ -54,7 +63,7 @@ func (v *viewSums) add(ctx context.Context, c *store.Commit, spans []store.Span)
 	v.last, v.received = c, c.Received
 	for some := range slices.Chunk(spans, addAtOnce) {
 		if unsure := v.addSome(some); unsure >= unsureAtMost {
-			v.lookUp(ctx, unsureAtMost/2)
+			v.lookUp(ctx, unsureAtMost, unsureAtMost/2)
 		}
 	}
 }
@@ -73,10 +82,11 @@ func (v *viewSums) addSome(spans []store.Span) (unsure int) {
 	return v.live.Unsure()
 }
 
-// lookUp looks up ends of edges, but for so many of the latest.
-func (v *viewSums) lookUp(ctx context.Context, latest int) {
+// lookUp looks up ends of edges, at most so many, but for some of the latest.
+func (v *viewSums) lookUp(ctx context.Context, most, latest int) {
 	v.mu.Lock()
-	refs := v.live.Unknown(latest)
+	refs := v.live.Unknown(most, latest)
+	v.unsure = min(v.unsure, v.live.Unsure())
 	v.mu.Unlock()
 	if len(refs) == 0 {
 		return
@@ -112,16 +122,23 @@ func (v *viewSums) stored(ctx context.Context, refs []causal.SpanRef) ([]views.S
 	return spans, nil
 }
 
-// settle looks up all that is not known.
-func (v *viewSums) settle(ctx context.Context) {
-	if v.last != nil {
-		v.lookUp(ctx, 0)
-	}
+// settle looks up what is not known, as much as a request may wait for.
+func (v *viewSums) settle(ctx context.Context) { v.lookUp(ctx, lookedUpAtOnce, 0) }
+
+// lookBack looks up what was not known when it was called last.
+func (v *viewSums) lookBack(ctx context.Context) {
+	v.mu.Lock()
+	unsure := v.live.Unsure()
+	v.mu.Unlock()
+	v.lookUp(ctx, unsureAtMost, unsure-v.unsure)
+	v.mu.Lock()
+	v.unsure = v.live.Unsure()
+	v.mu.Unlock()
 }
 
 // rotate ends the part.
 func (v *viewSums) rotate(ctx context.Context) {
-	v.settle(ctx)
+	v.lookUp(ctx, math.MaxInt, 0)
 	v.mu.Lock()
 	done := v.live.Rotate()
 	v.parts = append(v.parts, done)

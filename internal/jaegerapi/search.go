@@ -129,31 +129,26 @@ func ParseSearchV3(values url.Values) (s Search, err error) {
 	return s, s.Query.Check()
 }
 
-// ParseRangeV3 reads startTime and endTime (RFC 3339), or their older names.
-func ParseRangeV3(values url.Values) (r query.Range, err error) {
-	startName, _ := either(values, "startTime")
-	endName, _ := either(values, "endTime")
-	if r.Start, err = timestamp(values, startName); err != nil {
-		return r, err
+// CheckLookback checks endTs and lookback, both in milliseconds.
+func CheckLookback(values url.Values) error {
+	for _, name := range []string{"endTs", "lookback"} {
+		text := values.Get(name)
+		if _, err := strconv.ParseUint(text, 10, 63); text != "" && err != nil {
+			return &ParameterError{name, fmt.Sprintf("%q is not allowed: must be milliseconds", text)}
+		}
 	}
-	if r.End, err = timestamp(values, endName); err != nil {
-		return r, err
-	}
-	return r, checkRange(r, startName, endName)
+	return nil
 }
 
-// ParseLookback reads endTs and lookback, both in milliseconds; without them
-// the range is everything up to now, or the last day.
-func ParseLookback(values url.Values, now time.Time) (query.Range, error) {
-	end, err := milliseconds(values, "endTs", now.UnixMilli())
-	if err != nil {
-		return query.Range{}, err
+// CheckRangeV3 checks startTime and endTime (RFC 3339), or their older names.
+func CheckRangeV3(values url.Values) error {
+	for _, name := range []string{"startTime", "endTime"} {
+		used, _ := either(values, name)
+		if _, err := timestamp(values, used); err != nil {
+			return err
+		}
 	}
-	lookback, err := milliseconds(values, "lookback", (24 * time.Hour).Milliseconds())
-	if err != nil {
-		return query.Range{}, err
-	}
-	return query.Range{Start: uint64(max(end-lookback, 0)) * 1e6, End: uint64(end)*1e6 + 1}, nil
+	return nil
 }
 
 // conditions are what one span must fulfil.

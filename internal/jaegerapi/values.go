@@ -69,18 +69,6 @@ func microseconds(values url.Values, name string) (uint64, error) {
 	return n * 1000, nil
 }
 
-func milliseconds(values url.Values, name string, none int64) (int64, error) {
-	text := values.Get(name)
-	if text == "" {
-		return none, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64/1_000_000 {
-		return 0, &ParameterError{name, fmt.Sprintf("%q is not allowed: must be milliseconds", text)}
-	}
-	return n, nil
-}
-
 // timestamp reads RFC 3339, 0 where no time is given. Grafana sends the plus of
 // a zone unescaped, which arrives as a space.
 func timestamp(values url.Values, name string) (uint64, error) {

@@ -80,6 +80,14 @@ func (v Value) Kind() (Kind, error) {
 	return s.kind, err
 }
 
+// Scalar returns what the value holds at once: data of strings and bytes, and
+// of arrays and maps their messages; of integers, booleans and floating-point
+// numbers the bits in u.
+func (v Value) Scalar() (kind Kind, data []byte, u uint64, err error) {
+	s, err := v.decode()
+	return s.kind, s.data, s.u, err
+}
+
 // Str returns a string's bytes, which may be no valid UTF-8.
 func (v Value) Str() ([]byte, bool) {
 	s, ok := v.as(KindString)

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/otelscope/otelscope/internal/causal"
-	"github.com/otelscope/otelscope/internal/store"
 )
 
 // Direction says which way a chain goes from its roots.
@@ -98,10 +97,14 @@ type chain struct {
 
 type chainNode struct {
 	Node
-	in     [2]bool // the past, the future
-	looked bool
-	// edges that lead here, and that lead from here: as side.index says.
-	edges [2][]causal.Edge
+	in   [2]bool // the past, the future
+	read bool    // its spans are known
+	// How many spans it has that are not counted yet, and their bytes.
+	spans, bytes int
+	// As side.index says, of the edges that lead here and that lead from here:
+	edges   [2][]causal.Edge
+	looked  [2]bool // it was asked who tells of them
+	settled [2]bool // they are all those that count
 }
 
 // end returns the end of an edge that lies further on this side.
@@ -150,56 +153,74 @@ func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
 }
 
 // look reads the nodes of a level that were not read yet, and all edges that
-// touch them. Where the way to their causes goes on, it looks at their parents
-// and those of these too: one question about who refers to them all is cheaper
-// than one for each level.
+// lead further from them. Where the way to their causes goes on, it looks at
+// what they say caused them too, and so on: one question about what else caused
+// them all is cheaper than one for each level.
 func (c *chain) look(level [2][]*chainNode, further bool) error {
-	var refs []causal.SpanRef
+	var asked [2][]causal.SpanRef
 	fresh := map[causal.SpanRef]*chainNode{}
-	for _, n := range slices.Concat(level[0], level[1]) {
-		if !n.looked {
-			n.looked = true
-			refs = append(refs, n.Ref)
-			fresh[n.Ref] = n
+	var refs []causal.SpanRef
+	for _, s := range sides {
+		for _, n := range level[s.index] {
+			if n.looked[s.index] {
+				continue
+			}
+			n.looked[s.index] = true
+			asked[s.index] = append(asked[s.index], n.Ref)
+			if fresh[n.Ref] = n; !n.read {
+				n.read = true
+				refs = append(refs, n.Ref)
+			} else if err := c.count(n); err != nil {
+				return err
+			}
 		}
 	}
-	if len(refs) == 0 {
+	if len(fresh) == 0 {
 		return c.ctx.Err()
 	}
-	all := refs
 	for len(refs) > 0 {
 		if err := c.read(refs, fresh); err != nil {
 			return err
 		}
-		if refs = nil; further && len(level[0]) > 0 && len(fresh) < maxAhead {
-			refs = c.parents(fresh)
-			all = append(all, refs...)
+		if refs = nil; further {
+			refs = c.causes(fresh)
+			asked[0] = append(asked[0], refs...)
 		}
 	}
-	if err := c.referring(all, fresh); err != nil {
-		return err
+	// Who refers to a span also says if it caused it.
+	asked[0] = slices.DeleteFunc(asked[0], func(ref causal.SpanRef) bool { return fresh[ref].looked[1] })
+	for _, s := range sides {
+		if err := c.named(s, asked[s.index], fresh); err != nil {
+			return err
+		}
 	}
 	for _, n := range fresh {
 		for i := range n.edges {
-			n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool { return !c.opts.accepts(&e) })
+			if n.looked[i] && !n.settled[i] {
+				n.settled[i] = true
+				n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool { return !c.opts.accepts(&e) })
+			}
 		}
 	}
 	return nil
 }
 
-// maxAhead is from how many spans on a look goes no further ahead.
+// maxAhead is how many spans a look looks at, those of its level apart.
 const maxAhead = 64
 
-// parents adds to fresh the parents of what is in it, as far as they were not
-// looked at, and returns them.
-func (c *chain) parents(fresh map[causal.SpanRef]*chainNode) (refs []causal.SpanRef) {
+// causes adds to fresh what the spans in it say caused them, as far as that was
+// not looked at, and returns it. Some of it may turn out not to count.
+func (c *chain) causes(fresh map[causal.SpanRef]*chainNode) (refs []causal.SpanRef) {
 	for _, n := range fresh {
+		if !n.looked[0] || n.settled[0] {
+			continue
+		}
 		for i := range n.edges[0] {
 			e := &n.edges[0][i]
-			if e.Type != causal.ParentChild || !c.opts.accepts(e) || fresh[e.Cause] != nil || c.nodes[e.Cause] != nil || c.ahead[e.Cause] != nil {
+			if len(fresh)+len(refs) >= maxAhead || !c.opts.accepts(e) || c.nodes[e.Cause] != nil || c.ahead[e.Cause] != nil {
 				continue
 			}
-			c.ahead[e.Cause] = &chainNode{Node: Node{Ref: e.Cause}, looked: true}
+			c.ahead[e.Cause] = &chainNode{Node: Node{Ref: e.Cause}, read: true, looked: [2]bool{0: true}}
 			refs = append(refs, e.Cause)
 		}
 	}
@@ -224,8 +245,12 @@ func (c *chain) read(refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode)
 		if n == nil || !n.add(span, &t) {
 			continue
 		}
-		if err := c.count(span); err != nil {
-			return err
+		n.spans++
+		n.bytes += len(span.Origin) + len(span.Bytes)
+		if c.nodes[t.ref] == n {
+			if err := c.count(n); err != nil {
+				return err
+			}
 		}
 		note(fresh, t.edges)
 	}
@@ -235,29 +260,39 @@ func (c *chain) read(refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode)
 // note adds edges to those of the nodes that they touch.
 func note(nodes map[causal.SpanRef]*chainNode, edges []causal.Edge) {
 	for _, e := range edges {
-		if n := nodes[e.Effect]; n != nil {
+		if n := nodes[e.Effect]; n != nil && !n.settled[0] {
 			n.edges[0] = append(n.edges[0], e)
 		}
-		if n := nodes[e.Cause]; n != nil {
+		if n := nodes[e.Cause]; n != nil && !n.settled[1] {
 			n.edges[1] = append(n.edges[1], e)
 		}
 	}
 }
 
-func (c *chain) count(span store.Span) error {
-	c.spans++
-	c.bytes += len(span.Origin) + len(span.Bytes)
+// count counts what a node of the answer was read from.
+func (c *chain) count(n *chainNode) error {
+	c.spans += n.spans
+	c.bytes += n.bytes
+	n.spans, n.bytes = 0, 0
 	if c.bytes > c.opts.MaxBytes {
 		return &SizeError{Spans: c.spans, Bytes: c.bytes}
 	}
 	return nil
 }
 
-// referring notes the edges that others carry to the refs.
-func (c *chain) referring(refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode) error {
+// named notes the edges that others carry to the refs, or, for causes, to
+// those that they led to.
+func (c *chain) named(s side, refs []causal.SpanRef, fresh map[causal.SpanRef]*chainNode) error {
+	if len(refs) == 0 {
+		return nil
+	}
+	ask := c.src.Referring
+	if s.direction == Causes {
+		ask = c.src.Causing
+	}
 	most := max(minReferring, edgesPerNode*c.opts.Limit)
 	for limit := minReferring; ; limit = min(4*limit, most) {
-		spans, more, err := c.src.Referring(c.ctx, refs, limit)
+		spans, more, err := ask(c.ctx, refs, limit)
 		if err != nil {
 			return err
 		}

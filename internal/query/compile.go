@@ -194,7 +194,7 @@ func tracesOf(p predicate) (ids []pcommon.TraceID, ok bool) {
 		left, isLeft := tracesOf(p.left)
 		right, isRight := tracesOf(p.right)
 		return append(left, right...), isLeft && isRight
-	case compared:
+	case *compared:
 		id, text := &p.left, &p.right
 		if id.place == literalPlace {
 			id, text = text, id

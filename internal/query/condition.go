@@ -26,11 +26,11 @@ func conditionOf(p predicate) store.Condition {
 			return nil
 		}
 		return store.Any{left, right}
-	case isTrue:
+	case *isTrue:
 		return hasAny(p.field, true)
-	case matched:
+	case *matched:
 		return among(p.field, func(text string) bool { return p.expr.MatchString(text) != p.not })
-	case compared:
+	case *compared:
 		if p.right.place == literalPlace {
 			return conditionOfComparison(p.left, p.op, p.right.literal)
 		}

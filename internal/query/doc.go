@@ -27,6 +27,7 @@ type Source interface {
 	Trace(ctx context.Context, id pcommon.TraceID) ([]store.Span, error)
 	Spans(ctx context.Context, refs []causal.SpanRef) ([]store.Span, error)
 	Referring(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
+	Causing(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
 	Correlation(ctx context.Context, id string, limit int) (spans []store.Span, more bool, err error)
 	Scan(ctx context.Context, opts store.ScanOptions) iter.Seq2[store.Span, error]
 }

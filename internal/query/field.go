@@ -60,7 +60,7 @@ var attributePlaces = map[traceql.Scope]place{
 }
 
 // values returns how many values a field may have.
-func (r *Record) values(f field) int {
+func (r *Record) values(f *field) int {
 	switch f.place {
 	case eventPlace:
 		return r.readEvents()
@@ -72,7 +72,7 @@ func (r *Record) values(f field) int {
 
 // value returns one of a field's values, nothing where it is not there. Ids
 // are valid until the next one for the same side, 0 or 1.
-func (r *Record) value(f field, i, side int) value {
+func (r *Record) value(f *field, i, side int) value {
 	switch f.place {
 	case literalPlace:
 		return f.literal
@@ -131,7 +131,7 @@ func (r *Record) intrinsic(i traceql.Intrinsic, side int) value {
 	return value{}
 }
 
-func (r *Record) event(f field, e *otlpwire.Event) value {
+func (r *Record) event(f *field, e *otlpwire.Event) value {
 	switch {
 	case f.attribute:
 		return attribute(e.Attributes, f.name)
@@ -141,7 +141,7 @@ func (r *Record) event(f field, e *otlpwire.Event) value {
 	return value{kind: durationValue, int: int64(e.Time - r.wire.Start)}
 }
 
-func (r *Record) link(f field, l *otlpwire.Link, side int) value {
+func (r *Record) link(f *field, l *otlpwire.Link, side int) value {
 	switch {
 	case f.attribute:
 		return attribute(l.Attributes, f.name)

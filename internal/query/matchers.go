@@ -85,7 +85,7 @@ func (m *matchersOf) add(needed value, number int) {
 
 // candidates are those that may match a record.
 func (m *matchersOf) candidates(r *Record) []int {
-	switch v := r.value(m.field, 0, 0); v.kind {
+	switch v := r.value(&m.field, 0, 0); v.kind {
 	case textValue:
 		return m.texts[string(v.text)]
 	case intValue, durationValue:
@@ -128,7 +128,7 @@ func needs(to []need, p predicate) []need {
 	switch p := p.(type) {
 	case conjoined:
 		return needs(needs(to, p.left), p.right)
-	case compared:
+	case *compared:
 		if p.op != traceql.Equal {
 			break
 		}

@@ -42,11 +42,11 @@ func filtered(bunches []bunch, p predicate) []bunch {
 
 // figured keeps the spansets of which a comparison is true.
 func figured(bunches []bunch, s *traceql.AggregateFilter) []bunch {
-	right := valueOfLiteral(s.Right).float()
+	right := valueOfLiteral(s.Right)
 	kept := bunches[:0]
 	for _, b := range bunches {
 		figure, ok := aggregate(s.Aggregate, b.records)
-		if ok && holds(s.Op, figure, right) {
+		if ok && holds(s.Op, figure, right.float()) {
 			b.figures = append(slices.Clip(b.figures), Figure{s.Aggregate, figure})
 			kept = append(kept, b)
 		}
@@ -62,7 +62,7 @@ func aggregate(a traceql.Aggregate, records []*Record) (_ float64, ok bool) {
 	f := fieldOf(a.Arg)
 	n, sum, least, most := 0, 0.0, math.Inf(1), math.Inf(-1)
 	for _, r := range records {
-		v := r.first(f, 0)
+		v := r.first(&f, 0)
 		if !v.number() {
 			continue
 		}
@@ -94,7 +94,7 @@ func split(bunches []bunch, s *traceql.By) []bunch {
 		for _, r := range b.records {
 			key = key[:0]
 			for _, f := range fields {
-				key = r.first(f, 0).appendKey(key)
+				key = r.first(&f, 0).appendKey(key)
 			}
 			at, found := places[string(key)]
 			if !found {
@@ -102,7 +102,7 @@ func split(bunches []bunch, s *traceql.By) []bunch {
 				places[string(key)] = at
 				part := bunch{by: slices.Clip(b.by), figures: b.figures}
 				for i, f := range fields {
-					part.by = append(part.by, GroupValue{s.Fields[i], r.first(f, 0).any()})
+					part.by = append(part.by, GroupValue{s.Fields[i], r.first(&f, 0).any()})
 				}
 				out = append(out, part)
 			}

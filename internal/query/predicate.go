@@ -67,7 +67,7 @@ func compile(expr traceql.FieldExpr) (predicate, error) {
 	case traceql.Literal:
 		return always(e.Kind == traceql.LiteralBool && e.Bool), nil
 	}
-	return isTrue{fieldOf(expr)}, nil
+	return &isTrue{fieldOf(expr)}, nil
 }
 
 func compileComparison(c *traceql.Comparison) (predicate, error) {
@@ -78,34 +78,41 @@ func compileComparison(c *traceql.Comparison) (predicate, error) {
 		if err != nil {
 			return nil, &UnsupportedError{err.Error()}
 		}
-		return matched{left, expr, c.Op == traceql.RegexNoMatch}, nil
+		return &matched{left, expr, c.Op == traceql.RegexNoMatch}, nil
 	case traceql.Equal, traceql.NotEqual:
 		for _, pair := range [][2]field{{left, right}, {right, left}} {
 			if of, with := pair[0], pair[1]; with.isNil() {
 				if c.Op == traceql.NotEqual {
-					return exists{of}, nil
+					return &exists{of}, nil
 				}
-				return negation{exists{of}}, nil
+				return negation{&exists{of}}, nil
 			}
 		}
 	}
-	return compared{c.Op, left, right}, nil
+	return &compared{c.Op, left, right}, nil
 }
 
 func (f *field) isNil() bool { return f.place == literalPlace && f.literal.kind == nothing }
 
 func (p always) holds(*Record) bool      { return bool(p) }
-func (p isTrue) holds(r *Record) bool    { return r.holdsAny(p.field, value.isTrue) }
+func (p *isTrue) holds(r *Record) bool    { return r.holdsAny(&p.field, value.isTrue) }
 func (p negation) holds(r *Record) bool  { return !p.x.holds(r) }
 func (p conjoined) holds(r *Record) bool { return p.left.holds(r) && p.right.holds(r) }
 func (p either) holds(r *Record) bool    { return p.left.holds(r) || p.right.holds(r) }
-func (p exists) holds(r *Record) bool    { return r.holdsAny(p.field, value.isThere) }
+func (p *exists) holds(r *Record) bool    { return r.holdsAny(&p.field, value.isThere) }
 
-func (p compared) holds(r *Record) bool {
-	for i := range r.values(p.left) {
-		left := r.value(p.left, i, 0)
-		for j := range r.values(p.right) {
-			if compare(p.op, left, r.value(p.right, j, 1)) {
+func (p *compared) holds(r *Record) bool {
+	for i := range r.values(&p.left) {
+		left := r.value(&p.left, i, 0)
+		if p.right.place == literalPlace {
+			if compare(p.op, &left, &p.right.literal) {
+				return true
+			}
+			continue
+		}
+		for j := range r.values(&p.right) {
+			right := r.value(&p.right, j, 1)
+			if compare(p.op, &left, &right) {
 				return true
 			}
 		}
@@ -113,9 +120,9 @@ func (p compared) holds(r *Record) bool {
 	return false
 }
 
-func (p matched) holds(r *Record) bool {
-	for i := range r.values(p.field) {
-		if v := r.value(p.field, i, 0); v.kind == textValue && p.expr.Match(v.text) != p.not {
+func (p *matched) holds(r *Record) bool {
+	for i := range r.values(&p.field) {
+		if v := r.value(&p.field, i, 0); v.kind == textValue && p.expr.Match(v.text) != p.not {
 			return true
 		}
 	}
@@ -125,7 +132,7 @@ func (p matched) holds(r *Record) bool {
 func (v value) isTrue() bool  { return v.kind == boolValue && v.int != 0 }
 func (v value) isThere() bool { return v.kind != nothing }
 
-func (r *Record) holdsAny(f field, is func(value) bool) bool {
+func (r *Record) holdsAny(f *field, is func(value) bool) bool {
 	for i := range r.values(f) {
 		if is(r.value(f, i, 0)) {
 			return true
@@ -135,13 +142,13 @@ func (r *Record) holdsAny(f field, is func(value) bool) bool {
 }
 
 func (p always) ofTrace() bool    { return false }
-func (p isTrue) ofTrace() bool    { return p.field.place == tracePlace }
+func (p *isTrue) ofTrace() bool    { return p.field.place == tracePlace }
 func (p negation) ofTrace() bool  { return p.x.ofTrace() }
 func (p conjoined) ofTrace() bool { return p.left.ofTrace() || p.right.ofTrace() }
 func (p either) ofTrace() bool    { return p.left.ofTrace() || p.right.ofTrace() }
-func (p exists) ofTrace() bool    { return p.field.place == tracePlace }
-func (p matched) ofTrace() bool   { return p.field.place == tracePlace }
-func (p compared) ofTrace() bool {
+func (p *exists) ofTrace() bool    { return p.field.place == tracePlace }
+func (p *matched) ofTrace() bool   { return p.field.place == tracePlace }
+func (p *compared) ofTrace() bool {
 	return p.left.place == tracePlace || p.right.place == tracePlace
 }
 
@@ -154,14 +161,14 @@ func (p either) strict() predicate    { return either{p.left.strict(), p.right.s
 
 func (p always) loose() predicate    { return p }
 func (p always) strict() predicate   { return p }
-func (p isTrue) loose() predicate    { return guess(p, true) }
-func (p isTrue) strict() predicate   { return guess(p, false) }
-func (p exists) loose() predicate    { return guess(p, true) }
-func (p exists) strict() predicate   { return guess(p, false) }
-func (p matched) loose() predicate   { return guess(p, true) }
-func (p matched) strict() predicate  { return guess(p, false) }
-func (p compared) loose() predicate  { return guess(p, true) }
-func (p compared) strict() predicate { return guess(p, false) }
+func (p *isTrue) loose() predicate    { return guess(p, true) }
+func (p *isTrue) strict() predicate   { return guess(p, false) }
+func (p *exists) loose() predicate    { return guess(p, true) }
+func (p *exists) strict() predicate   { return guess(p, false) }
+func (p *matched) loose() predicate   { return guess(p, true) }
+func (p *matched) strict() predicate  { return guess(p, false) }
+func (p *compared) loose() predicate  { return guess(p, true) }
+func (p *compared) strict() predicate { return guess(p, false) }
 
 func guess(p predicate, what bool) predicate {
 	if p.ofTrace() {

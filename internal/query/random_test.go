@@ -30,8 +30,10 @@ func pickOne[T any](d dice, from ...T) T { return from[d(len(from))] }
 // that lead to nowhere and in circles, times that are equal, ids that are
 // shared or empty, and spans that are sent again with other links.
 func (d dice) requests() []ptrace.Traces {
+	w := world{dice: d, traces: 1 + d(6), ids: 2 + d(5), links: 1 + d(3), times: 1 + d(30)}
 	var out []ptrace.Traces
-	for range 1 + d(24) {
+	for range 1 + d(32) {
+		d := w
 		td := d.request()
 		out = append(out, td)
 		if d.chance(10) {
@@ -39,23 +41,30 @@ func (d dice) requests() []ptrace.Traces {
 			td.CopyTo(again)
 			span := again.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
 			span.SetName("again")
-			d.links(span)
+			d.linksOf(span)
 			out = append(out, again)
 		}
 	}
 	return out
 }
 
-func (d dice) request() ptrace.Traces {
+// world says how spans are drawn: in how many traces, with how many ids, how
+// many links they have, and how many times there are when they began.
+type world struct {
+	dice
+	traces, ids, links, times int
+}
+
+func (d world) request() ptrace.Traces {
 	td := ptrace.NewTraces()
 	rs := td.ResourceSpans().AppendEmpty()
 	if d.chance(80) {
-		rs.Resource().Attributes().PutStr("service.name", pickOne(d, "s", "t"))
+		rs.Resource().Attributes().PutStr("service.name", pickOne(d.dice, "s", "t"))
 	}
 	d.attribute(rs.Resource().Attributes())
 	ss := rs.ScopeSpans().AppendEmpty()
-	ss.Scope().SetName(pickOne(d, "", "lib"))
-	ss.Scope().SetVersion(pickOne(d, "", "1"))
+	ss.Scope().SetName(pickOne(d.dice, "", "lib"))
+	ss.Scope().SetVersion(pickOne(d.dice, "", "1"))
 	d.attribute(ss.Scope().Attributes())
 	span := ss.Spans().AppendEmpty()
 	r := d.ref()
@@ -67,28 +76,28 @@ func (d dice) request() ptrace.Traces {
 	if d.chance(60) {
 		span.SetParentSpanID(d.ref().SpanID)
 	}
-	span.SetName(pickOne(d, "p", "q", "pq", ""))
-	span.SetKind(ptrace.SpanKind(1 + d(5)))
-	start := 10 + d(10)
+	span.SetName(pickOne(d.dice, "p", "q", "pq", ""))
+	span.SetKind(ptrace.SpanKind(1 + d.dice(5)))
+	start := 10 + d.dice(d.times)
 	span.SetStartTimestamp(pcommon.Timestamp(start))
-	span.SetEndTimestamp(pcommon.Timestamp(start + d(8) - 1))
-	span.Status().SetCode(ptrace.StatusCode(d(3)))
-	span.Status().SetMessage(pickOne(d, "", "bad"))
-	for range d(3) {
+	span.SetEndTimestamp(pcommon.Timestamp(start + d.dice(8) - 1))
+	span.Status().SetCode(ptrace.StatusCode(d.dice(3)))
+	span.Status().SetMessage(pickOne(d.dice, "", "bad"))
+	for range d.dice(3) {
 		d.attribute(span.Attributes())
 	}
-	for range d(2) {
+	for range d.dice(2) {
 		e := span.Events().AppendEmpty()
-		e.SetName(pickOne(d, "p", "q"))
-		e.SetTimestamp(pcommon.Timestamp(8 + d(10)))
+		e.SetName(pickOne(d.dice, "p", "q"))
+		e.SetTimestamp(pcommon.Timestamp(8 + d.dice(10)))
 		d.attribute(e.Attributes())
 	}
-	d.links(span)
+	d.linksOf(span)
 	return td
 }
 
-func (d dice) ref() causal.SpanRef {
-	return storetest.Ref(uint64(1+d(3)), uint64(1+d(5)))
+func (d world) ref() causal.SpanRef {
+	return storetest.Ref(uint64(1+d.dice(d.traces)), uint64(1+d.dice(d.ids)))
 }
 
 func (d dice) attribute(m pcommon.Map) {
@@ -114,16 +123,16 @@ func (d dice) attribute(m pcommon.Map) {
 	}
 }
 
-func (d dice) links(span ptrace.Span) {
-	for range d(3) {
+func (d world) linksOf(span ptrace.Span) {
+	for range d.dice(d.links) {
 		r := d.ref()
 		l := span.Links().AppendEmpty()
 		l.SetTraceID(r.TraceID)
 		l.SetSpanID(r.SpanID)
 		if d.chance(70) {
-			l.Attributes().PutStr(causal.AttrLinkType, string(pickOne(d, causal.Types...)))
+			l.Attributes().PutStr(causal.AttrLinkType, string(pickOne(d.dice, causal.Types...)))
 			l.Attributes().PutStr(causal.AttrLinkRule, "rule")
-			l.Attributes().PutDouble(causal.AttrLinkConfidence, pickOne(d, 0.5, 0.9, 1))
+			l.Attributes().PutDouble(causal.AttrLinkConfidence, pickOne(d.dice, 0.5, 0.9, 1))
 		}
 		if d.chance(40) {
 			l.Attributes().PutStr(causal.AttrLinkRole, causal.LinkRoleEffect)
@@ -200,9 +209,9 @@ func (d dice) condition(depth int) string {
 	case 8:
 		return "childCount " + op + " " + number
 	case 9:
-		return fmt.Sprintf("trace:id = \"%s\"", d.ref().TraceID)
+		return fmt.Sprintf("trace:id = \"%s\"", storetest.TraceID(uint64(1+d(4))))
 	case 10:
-		return fmt.Sprintf("span:id %s \"%s\"", same, d.ref().SpanID)
+		return fmt.Sprintf("span:id %s \"%s\"", same, storetest.SpanID(uint64(1+d(5))))
 	case 11:
 		return "span:parentID " + same + " " + pickOne(d, "nil", `"0000000000000001"`)
 	case 12:
@@ -210,7 +219,7 @@ func (d dice) condition(depth int) string {
 	case 13:
 		return "event:timeSinceStart " + op + " " + number
 	case 14:
-		return fmt.Sprintf("link:spanID %s \"%s\"", same, d.ref().SpanID)
+		return fmt.Sprintf("link:spanID %s \"%s\"", same, storetest.SpanID(uint64(1+d(5))))
 	case 15:
 		return "instrumentation:" + pickOne(d, `name = "lib"`, `version != "1"`)
 	case 16:

@@ -121,11 +121,14 @@ func (r *Record) parent() [8]byte {
 // ValueOf returns a field of a span, nil where it has none; of several values
 // the first. For the types see GroupValue. Fields of the trace as a whole
 // (rootName and such) are nil.
-func (r *Record) ValueOf(field traceql.FieldExpr) any { return r.first(fieldOf(field), 0).any() }
+func (r *Record) ValueOf(field traceql.FieldExpr) any {
+	f := fieldOf(field)
+	return r.first(&f, 0).any()
+}
 
 // first returns the first value of a field. Two that are held at once need
 // different sides, 0 and 1.
-func (r *Record) first(f field, side int) value {
+func (r *Record) first(f *field, side int) value {
 	for i := range r.values(f) {
 		if v := r.value(f, i, side); v.kind != nothing {
 			return v

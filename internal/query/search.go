@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/traceql"
 )
@@ -28,9 +27,10 @@ type SearchOptions struct {
 	// Explain fills Answer.Plan.
 	Explain bool
 
-	// batch is how many right-hand spans a causal operator begins with; 0: as
-	// is good. Tests begin with few.
-	batch int
+	// How many right-hand spans a causal operator begins with, and how many
+	// traces are read before it is found out which can have spansets; 0: as is
+	// good. Tests have few spans.
+	batch, patience int
 }
 
 // Answer is what a search found.
@@ -87,7 +87,6 @@ func (e *CursorError) Error() string { return e.Problem }
 // SearchSource is what a search asks of a store.
 type SearchSource interface {
 	Source
-	Causing(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
 	Selector
 }
 

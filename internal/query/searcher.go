@@ -252,8 +252,12 @@ func (s *searcher) keyOf(span store.Span) (spanKey, error) {
 	return r.key(), nil
 }
 
-// within reports whether one of the keys' traces was not seen yet.
 type traceIDs map[pcommon.TraceID]struct{}
+
+func (t traceIDs) has(id pcommon.TraceID) bool {
+	_, has := t[id]
+	return has
+}
 
 func (t traceIDs) add(id pcommon.TraceID) (fresh bool) {
 	_, seen := t[id]

@@ -1,6 +1,10 @@
 package query
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // runTraces gives the spansets of a pipeline over single traces: traces that
 // may have some are found by the spans of a few filters, and read whole.
@@ -26,6 +30,7 @@ func (s *searcher) runTraces(p *pipe, want *wanted) error {
 	selected := s.step("select", found.text(), found.estimate)
 	read := s.step("trace", p.source.text(), 0)
 	seen := traceIDs{}
+	var only traceIDs // nil: any
 	for key, err := range s.keys(found, from) {
 		if err != nil {
 			return err
@@ -36,8 +41,16 @@ func (s *searcher) runTraces(p *pipe, want *wanted) error {
 				return err
 			}
 		}
-		if !seen.add(key.ref.TraceID) {
+		if only != nil && !only.has(key.ref.TraceID) || !seen.add(key.ref.TraceID) {
 			continue
+		}
+		if inOrder && only == nil && len(seen) == s.patience() && !slices.Equal(needed.operands, listed.operands) {
+			if only, err = s.tracesOf(needed); err != nil {
+				return err
+			}
+			if only != nil && !only.has(key.ref.TraceID) {
+				continue
+			}
 		}
 		t, err := s.load(key.ref.TraceID)
 		if err != nil {
@@ -63,6 +76,30 @@ func (s *searcher) runTraces(p *pipe, want *wanted) error {
 // rarer is how many times fewer spans have to be looked at where all of them
 // have to be, instead of the latest.
 const rarer = 8
+
+// patience is how many traces are read before the time is taken to find out
+// which of them may have spansets at all.
+func (s *searcher) patience() int { return cmp.Or(s.opts.patience, 200) }
+
+// mostTraces bounds how many traces are remembered for that.
+const mostTraces = 1 << 18
+
+// tracesOf returns the traces that have spans of some leaves, nil if they are
+// too many.
+func (s *searcher) tracesOf(of leaves) (traceIDs, error) {
+	step := s.step("select", of.text(), of.estimate)
+	ids := traceIDs{}
+	for key, err := range s.keys(of, nil) {
+		if err != nil {
+			return nil, err
+		}
+		step.Spans++
+		if ids.add(key.ref.TraceID); len(ids) > mostTraces {
+			return nil, nil
+		}
+	}
+	return ids, nil
+}
 
 func (l leaves) text() string {
 	texts := make([]string, len(l.operands))

@@ -3,6 +3,7 @@ package query
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"time"
 
 	"github.com/otelscope/otelscope/internal/otlpwire"
@@ -32,12 +33,12 @@ const (
 	opaqueValue // an array, a map or bytes: it is there, and no comparison with it is true
 )
 
-func (v value) number() bool {
+func (v *value) number() bool {
 	return v.kind == intValue || v.kind == realValue || v.kind == durationValue
 }
 
 // float returns a number.
-func (v value) float() float64 {
+func (v *value) float() float64 {
 	if v.kind == realValue {
 		return v.real
 	}
@@ -54,22 +55,23 @@ func boolOf(b bool) value {
 func durationOf(ns uint64) value { return value{kind: durationValue, int: int64(min(ns, 1<<63-1))} }
 
 func valueOfAttr(v otlpwire.Value) value {
-	if text, ok := v.Str(); ok {
-		return value{kind: textValue, text: text}
+	kind, data, u, err := v.Scalar()
+	if err != nil {
+		return value{}
 	}
-	if i, ok := v.Int(); ok {
-		return value{kind: intValue, int: i}
+	switch kind {
+	case otlpwire.KindString:
+		return value{kind: textValue, text: data}
+	case otlpwire.KindInt:
+		return value{kind: intValue, int: int64(u)}
+	case otlpwire.KindDouble:
+		return value{kind: realValue, real: math.Float64frombits(u)}
+	case otlpwire.KindBool:
+		return boolOf(u != 0)
+	case otlpwire.KindEmpty:
+		return value{}
 	}
-	if f, ok := v.Double(); ok {
-		return value{kind: realValue, real: f}
-	}
-	if b, ok := v.Bool(); ok {
-		return boolOf(b)
-	}
-	if kind, err := v.Kind(); err == nil && kind != otlpwire.KindEmpty {
-		return value{kind: opaqueValue}
-	}
-	return value{}
+	return value{kind: opaqueValue}
 }
 
 func valueOfLiteral(l traceql.Literal) value {
@@ -117,7 +119,7 @@ func (v value) any() any {
 // durations, which are nanoseconds, compare as numbers; otherwise values of
 // different types do not compare at all, and nothing with nothing. Booleans,
 // statuses and kinds have no order.
-func compare(op traceql.CompareOp, a, b value) bool {
+func compare(op traceql.CompareOp, a, b *value) bool {
 	switch {
 	case a.number() && b.number():
 		if a.kind != realValue && b.kind != realValue {

@@ -15,11 +15,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// spansOf makes spans whose names are the letters.
-func spansOf(letters string) []store.Span {
+// spansOf makes spans whose names are the letters. They are so large that what
+// else is held hardly counts.
+func spansOf(letters string) []store.Span { return spansWith(letters, 1000) }
+
+// spansWith makes spans with so many bytes more than they need.
+func spansWith(letters string, more int) []store.Span {
 	specs := make([]storetest.Spec, len(letters))
 	for i, letter := range letters {
-		specs[i] = storetest.Spec{Trace: 1, Span: uint64(i + 1), Name: string(letter)}
+		specs[i] = storetest.Spec{Trace: 1, Span: uint64(i + 1), Name: string(letter), Group: strings.Repeat("x", more)}
 	}
 	var spans []store.Span
 	for _, plain := range storetest.Split(storetest.Traces(specs...)) {

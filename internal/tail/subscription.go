@@ -21,7 +21,7 @@ type Event struct {
 type Gap struct {
 	// Missed is how many match; negative where that is not known.
 	Missed int64
-	// Since is the last place that the reader knows of, zero for none.
+	// Since is the place up to which nothing is missing; zero for none.
 	Since ID
 	// Reason says why it is not known.
 	Reason string
@@ -49,7 +49,7 @@ type Subscription struct {
 	joined bool   // it reads the topic's numbers, from the match of this place on
 	place  uint64 // among all of the topic's matches; once joined
 	cursor uint64 // number of the span it is at; before it joined
-	last   ID     // the last place that the reader was told of
+	last   ID     // up to here the reader has all, or was told what not
 	reason string // why a gap is in front of all else; "" for none
 }
 

@@ -93,7 +93,7 @@ func TestEachSpanIsEncodedOnce(t *testing.T) {
 }
 
 func TestSlowReadersAreToldWhatTheyLost(t *testing.T) {
-	b := newTestBroker(2 * sizeOf("abc"))
+	b := newTestBroker(2*sizeOf("abc") + 1000)
 	s := subscribe(t, b, `{name=~"a|b"}`, ID{})
 	require.NoError(t, b.Publish(1, spansOf("aba")))
 	require.NoError(t, b.Publish(2, spansOf("cab")))
@@ -115,6 +115,12 @@ func TestSlowReadersAreToldWhatTheyLost(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Event{ID: ID{7, 2}, Gap: Gap{Missed: 3, Since: ID{6, 2}}}, events[0])
 	require.Equal(t, int64(6), b.Stats().Lost)
+
+	for received := range int64(100) {
+		require.NoError(t, b.Publish(20+received, spansOf("aaa")))
+	}
+	require.LessOrEqual(t, len(b.topics[0].numbers), 9, "also those that are not read are held in bounds")
+	require.Equal(t, "<294>aaaaaa", take(t, s))
 }
 
 func TestResume(t *testing.T) {
@@ -142,7 +148,7 @@ func TestResume(t *testing.T) {
 }
 
 func TestResumeAfterWhatIsGone(t *testing.T) {
-	b := newTestBroker(2*sizeOf("abc") + 6*itemBytes + 100) // encoded
+	b := newTestBroker(2*sizeOf("abc") + 1000)
 	s := subscribe(t, b, `{}`, ID{3, 0})
 	events, _, err := s.Take(nil)
 	require.NoError(t, err)
@@ -165,7 +171,7 @@ func TestResumeAfterWhatIsGone(t *testing.T) {
 }
 
 func TestReaderThatIsOvertakenWhileItResumes(t *testing.T) {
-	b := newTestBroker(3 * sizeOf("abc"))
+	b := newTestBroker(3*sizeOf("abc") + 1000)
 	require.NoError(t, b.Publish(1, spansOf("abc")))
 	require.NoError(t, b.Publish(2, spansOf("abc")))
 	require.NoError(t, b.Publish(3, spansOf("abc")))
@@ -196,6 +202,7 @@ func TestSubscribingWhileACommitIsMatched(t *testing.T) {
 	b := newTestBroker(1 << 20)
 	require.NoError(t, b.Publish(1, spansOf("a")))
 	early := subscribe(t, b, `{name="a"}`, ID{})
+	none := subscribe(t, b, `{name="z"}`, ID{})
 	topics := b.topics
 	c := b.ring.push(2, spansOf("abab"))
 
@@ -203,6 +210,8 @@ func TestSubscribingWhileACommitIsMatched(t *testing.T) {
 	behind := subscribe(t, b, `{name="a"}`, ID{})
 	before := subscribe(t, b, `{name="a"}`, ID{1, 0})
 	other := subscribe(t, b, `{name="b"}`, ID{2, 1})
+	noneWithin := subscribe(t, b, `{name="z"}`, ID{2, 0})
+	require.Empty(t, take(t, none)+take(t, noneWithin))
 	for _, s := range []*Subscription{early, within, behind, before} {
 		require.Empty(t, take(t, s))
 	}
@@ -211,6 +220,11 @@ func TestSubscribingWhileACommitIsMatched(t *testing.T) {
 	matches, err := b.match(c, topics)
 	require.NoError(t, err)
 	topics[0].add(matches[0], c.end())
+	topics[1].add(matches[1], c.end())
+	require.Empty(t, take(t, none)+take(t, noneWithin))
+	require.Equal(t, ID{2, 3}, none.Position())
+	<-noneWithin.Ready()
+	require.Equal(t, ID{2, 3}, noneWithin.Position())
 	require.Equal(t, "aa", take(t, early))
 	require.Equal(t, "a", take(t, within))
 	require.Equal(t, "", take(t, behind))
@@ -222,12 +236,23 @@ func TestSubscribingWhileACommitIsMatched(t *testing.T) {
 	require.Equal(t, "b", take(t, other))
 }
 
+// The topic may have lost matches before the subscription has come to it.
+func TestJoiningATopicThatWentOn(t *testing.T) {
+	topic := &topic{from: 10, through: 20, gone: 2, numbers: []uint64{15, 18}}
+	for cursor, place := range map[uint64]uint64{10: 0, 15: 2, 16: 3, 20: 4} {
+		s := &Subscription{topic: topic, cursor: cursor}
+		s.join()
+		require.True(t, s.joined)
+		require.Equal(t, place, s.place, cursor)
+	}
+}
+
 func TestTakesAreBounded(t *testing.T) {
 	b := newTestBroker(1 << 30)
 	s := subscribe(t, b, `{}`, ID{})
 	many := make([]store.Span, 0, 3000)
 	for range 1000 {
-		many = append(many, spansOf("abc")...)
+		many = append(many, spansWith("abc", 0)...)
 	}
 	require.NoError(t, b.Publish(1, many))
 	live, more, err := s.Take(nil)
@@ -246,18 +271,11 @@ func TestTakesAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, more)
 	require.Empty(t, none)
-	require.Equal(t, uint64(1+takeLooks), s.cursor)
+	require.Equal(t, ID{1, takeLooks}, s.Position())
 
-	// Spans of half the bytes that a Take returns.
-	big := spansOf("aaa")
-	for i := range big {
-		padding := make([]byte, takeBytes/2)
-		// Field 1000, of bytes, which readers skip.
-		big[i].Bytes = append(append(big[i].Bytes[:len(big[i].Bytes):len(big[i].Bytes)], 0xc2, 0x3e, 0x80, 0x80, 0x02), padding...)
-	}
-	live2 := subscribe(t, b, `{name="a"}`, ID{})
-	require.NoError(t, b.Publish(2, big))
-	for _, s := range []*Subscription{live2, subscribe(t, b, `{name="a"}`, ID{1, 2999}), subscribe(t, b, `{name=~"a"}`, ID{1, 2999})} {
+	following := subscribe(t, b, `{name="a"}`, ID{})
+	require.NoError(t, b.Publish(2, spansWith("aaa", takeBytes/2)))
+	for _, s := range []*Subscription{following, subscribe(t, b, `{name="a"}`, ID{1, 2999}), subscribe(t, b, `{name=~"a"}`, ID{1, 2999})} {
 		events, _, err := s.Take(nil)
 		require.NoError(t, err)
 		require.Len(t, events, 1)

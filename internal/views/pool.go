@@ -1,35 +1,68 @@
 package views
 
-import "github.com/otelscope/otelscope/internal/causal"
+import (
+	"encoding/binary"
+	"math/bits"
 
-// recent remembers the spans that came last.
+	"github.com/otelscope/otelscope/internal/causal"
+)
+
+// recent remembers spans that came lately, in sets of a few: a span's ids say
+// which set, and the oldest of the set gives way. Ids are random; somebody who
+// makes them collide only has his own spans looked up.
 type recent struct {
-	ends []End
-	next int
-	at   map[causal.SpanRef]int
+	sets []recentSet // a power of two of them
+	ends []End       // recentWays for each set
 }
 
+const recentWays = 8
+
+type recentSet struct {
+	tags [recentWays]uint32 // hashes of the ways' refs; 0: free
+	next uint8              // the way that gives way next
+}
+
+// newRecent returns a memory of about so many spans.
 func newRecent(most int) recent {
-	return recent{ends: make([]End, most), at: make(map[causal.SpanRef]int, most)}
+	sets := 1
+	for sets*recentWays < most {
+		sets *= 2
+	}
+	return recent{sets: make([]recentSet, sets), ends: make([]End, sets*recentWays)}
+}
+
+// place returns the number of the set that a ref belongs to, and its tag there.
+func (r *recent) place(ref *causal.SpanRef) (set int, tag uint32) {
+	h := binary.LittleEndian.Uint64(ref.SpanID[:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(ref.TraceID[8:]), 31)
+	h *= 0x9e3779b97f4a7c15
+	h ^= h >> 32
+	h *= 0x9e3779b97f4a7c15
+	return int(h>>40) & (len(r.sets) - 1), uint32(h) | 1
 }
 
 // put remembers a span. Of several with one name the first counts.
-func (r *recent) put(e End) {
-	if _, known := r.at[e.Ref]; known {
+func (r *recent) put(e *End) {
+	set, tag := r.place(&e.Ref)
+	if r.find(set, tag, &e.Ref) != nil {
 		return
 	}
-	slot := &r.ends[r.next]
-	if !slot.Ref.IsZero() {
-		delete(r.at, slot.Ref)
-	}
-	*slot = e
-	r.at[e.Ref] = r.next
-	r.next = (r.next + 1) % len(r.ends)
+	s := &r.sets[set]
+	way := s.next
+	s.next = (way + 1) % recentWays
+	s.tags[way] = tag
+	r.ends[set*recentWays+int(way)] = *e
 }
 
-func (r *recent) get(ref causal.SpanRef) *End {
-	if i, known := r.at[ref]; known {
-		return &r.ends[i]
+func (r *recent) get(ref *causal.SpanRef) *End {
+	set, tag := r.place(ref)
+	return r.find(set, tag, ref)
+}
+
+func (r *recent) find(set int, tag uint32, ref *causal.SpanRef) *End {
+	for way, t := range r.sets[set].tags {
+		if e := &r.ends[set*recentWays+way]; t == tag && e.Ref == *ref {
+			return e
+		}
 	}
 	return nil
 }

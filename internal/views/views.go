@@ -66,7 +66,7 @@ func (v *Views) Add(s *Span) {
 	for i := range v.told {
 		v.count(&v.told[i].Pending, &end)
 	}
-	v.recent.put(end)
+	v.recent.put(&end)
 }
 
 // own counts edges that a span tells between itself and one other, or lets
@@ -84,7 +84,7 @@ func (v *Views) own(end *End, edges []causal.Edge) {
 			return
 		}
 	}
-	if other := v.recent.get(p.Missing); other != nil {
+	if other := v.recent.get(&p.Missing); other != nil {
 		v.count(&p, other)
 		return
 	}
@@ -106,13 +106,14 @@ func (v *Views) count(p *Pending, other *End) {
 // Unsure returns how many ends may have to be looked up.
 func (v *Views) Unsure() int { return len(v.unknown) }
 
-// Unknown returns the ends that edges wait for and that were not looked up, but
-// for those among the latest so many, which may come yet: Found tells of them.
-func (v *Views) Unknown(latest int) []causal.SpanRef {
-	n := max(len(v.unknown)-latest, 0)
+// Unknown returns ends that edges wait for and that were not looked up, at most
+// so many, those first that wait longest. Those among the latest are left out:
+// they may be on their way. Found takes what was found of them.
+func (v *Views) Unknown(most, latest int) []causal.SpanRef {
 	var refs []causal.SpanRef
-	for _, ref := range v.unknown[:n] {
-		if v.wait.unknown(ref) {
+	n := 0
+	for ; n < len(v.unknown)-latest && len(refs) < most; n++ {
+		if ref := v.unknown[n]; v.wait.unknown(ref) {
 			refs = append(refs, ref)
 		}
 	}
@@ -142,7 +143,7 @@ func (v *Views) found(s *Span) {
 			v.count(&p.Pending, &end)
 		}
 	}
-	v.recent.put(end)
+	v.recent.put(&end)
 }
 
 // tells returns what a span itself tells of edges that wait for it.

@@ -50,9 +50,9 @@ func (m *machine) come() {
 	m.add(s)
 }
 
-// lookUp looks up ends among what came.
-func (m *machine) lookUp(latest int) {
-	refs := m.views.Unknown(latest)
+// lookUp looks up some ends among what came.
+func (m *machine) lookUp(most, latest int) {
+	refs := m.views.Unknown(most, latest)
 	var found []Span
 	for _, s := range m.all {
 		if slices.Contains(refs, s.Ref) {
@@ -63,7 +63,7 @@ func (m *machine) lookUp(latest int) {
 }
 
 func (m *machine) rotate() {
-	m.lookUp(0)
+	m.lookUp(1000, 0)
 	m.done = append(m.done, m.views.Rotate())
 	m.head = append(m.head, nil)
 }
@@ -108,7 +108,7 @@ func (m *machine) crash() {
 }
 
 func (m *machine) sum() *Summary {
-	m.lookUp(0)
+	m.lookUp(1000, 0)
 	sum, err := MergeEncoded(m.blocks)
 	require.NoError(m.t, err)
 	for _, s := range m.done {
@@ -123,7 +123,7 @@ func TestViewsAreWhatAllSpansAddUpTo(t *testing.T) {
 		spans := drawSpans(t, rapid.IntRange(0, 25).Draw(t, "spans"))
 		m := &machine{t: t, todo: spans, head: [][]Span{nil}, recent: rapid.IntRange(1, 8).Draw(t, "recent")}
 		m.start()
-		steps := []func(){m.come, m.come, m.come, m.come, m.rotate, m.cut, m.compact, m.crash, func() { m.lookUp(2) }}
+		steps := []func(){m.come, m.come, m.come, m.come, m.rotate, m.cut, m.compact, m.crash, func() { m.lookUp(2, 2) }}
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(t, "step")]()
 		}
@@ -136,14 +136,14 @@ func TestEndsAreLookedUpOnceAndLate(t *testing.T) {
 	child := Span{Ref: ref(1), Edges: []causal.Edge{{Type: causal.ParentChild, Cause: ref(2), Effect: ref(1), Rule: ruleParent}}}
 	v.Add(&child)
 	require.Equal(t, 1, v.Unsure())
-	require.Empty(t, v.Unknown(1))
-	require.Equal(t, []causal.SpanRef{ref(2)}, v.Unknown(0))
+	require.Empty(t, v.Unknown(9, 1))
+	require.Equal(t, []causal.SpanRef{ref(2)}, v.Unknown(9, 0))
 	v.Found([]causal.SpanRef{ref(2)}, nil)
 	require.Zero(t, v.Unsure())
 	require.Empty(t, v.Part().Edges.rows)
 	v.Add(&Span{Ref: ref(2), Service: "late"})
 	require.EqualValues(t, 1, v.Part().Edges.rows[EdgeKey{"late", "", causal.ParentChild}].Count)
-	require.Empty(t, v.Unknown(0))
+	require.Empty(t, v.Unknown(9, 0))
 }
 
 func TestKnownEndsAreNotLookedUp(t *testing.T) {
@@ -151,7 +151,7 @@ func TestKnownEndsAreNotLookedUp(t *testing.T) {
 	edge := []causal.Edge{{Type: causal.ParentChild, Cause: ref(2), Effect: ref(1), Rule: ruleParent}}
 	v.Add(&Span{Ref: ref(1), Edges: edge})
 	v.Add(&Span{Ref: ref(2)})
-	require.Empty(t, v.Unknown(0), "it came meanwhile")
+	require.Empty(t, v.Unknown(9, 0), "it came meanwhile")
 }
 
 // TestWhatWaitsIsBounded lets more edges wait than there is room for.

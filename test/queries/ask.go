@@ -42,7 +42,7 @@ func search(query string) string {
 
 // questions are asked one after the other, while spans come in.
 var questions = []question{
-	{Name: "trace by id", times: 1, goal: 5, least: 5, count: countTrace, path: func(k *known) string {
+	{Name: "trace by id", times: 1, goal: 5, least: 1, count: countTrace, path: func(k *known) string {
 		r, span := k.request()
 		return fmt.Sprintf("/api/v1/traces/%x", r.template.TraceID(r.seq, span%r.template.TraceCount))
 	}},
@@ -74,15 +74,21 @@ var questions = []question{
 	{Name: "search: a failure below a root", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(k *known) string {
 		return search(below(k.failure(true)))
 	}},
-	{Name: "search: what a failing payment led to", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
-		return search(`{ resource.service.name = "payments" && status = error } ->> { resource.service.name = "orders" }`)
+	{Name: "search: requests that led to a failed payment", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
+		return search(`{ resource.service.name = "gateway" && span:parentID = nil } ->> { resource.service.name = "payments" && status = error }`)
+	}},
+	{Name: "search: what crashed workers led to", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
+		return search(`{ resource.service.name = "payments" && name = "exit" && status = error } ->> { resource.service.name = "payments" }`)
+	}},
+	{Name: "search: failed orders after a message, with paths", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
+		return search(`{ resource.service.name = "gateway" && kind = producer } ->> { resource.service.name = "orders" && status = error } | select(path)`)
 	}},
 	{Name: "search: where a user's message went", times: 0.2, goal: 100, least: 0, count: countList("spansets"), path: func(k *known) string {
 		r, span := k.request()
 		return search(fmt.Sprintf(`{ span.user.id = %q } ->> { kind = consumer }`, r.user(span)))
 	}},
-	{Name: "search: causes of failed mails, with paths", times: 0.2, goal: 100, least: 0, count: countList("spansets"), path: func(*known) string {
-		return search(`{ resource.service.name = "mailer" && status = error } <<- { resource.service.name = "orders" } | select(path)`)
+	{Name: "search: what led to failed shipments", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
+		return search(`{ resource.service.name = "shipping" && status = error } <<- { resource.service.name = "gateway" && span:parentID = nil }`)
 	}},
 	{Name: "view: service_graph", times: 0.2, goal: 5, least: 1, count: countList("edges"), path: fixed("/api/v1/views/service_graph")},
 	{Name: "view: operations", times: 0.2, goal: 5, least: 100, count: countList("operations"), path: fixed("/api/v1/views/operations")},
