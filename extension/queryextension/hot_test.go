@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,13 +31,13 @@ type kept struct {
 	*client
 	store     *faulty
 	telemetry *componenttest.Telemetry
-	dropped   int64
+	dropped   atomic.Int64
 }
 
 func keeping(t *testing.T, s *faulty, change ...func(*Config)) *kept {
 	k := &kept{store: s, telemetry: componenttest.NewTelemetry()}
 	t.Cleanup(func() { require.NoError(t, k.telemetry.Shutdown(context.WithoutCancel(t.Context()))) })
-	s.stats = func() store.Stats { return store.Stats{DroppedBlocks: k.dropped} }
+	s.stats = func() store.Stats { return store.Stats{DroppedBlocks: k.dropped.Load()} }
 	set := extensiontest.NewNopSettings(metadata.Type)
 	set.TelemetrySettings = k.telemetry.NewTelemetrySettings()
 	k.client = servingWith(t, s, set, change...)
@@ -97,25 +98,18 @@ func TestHotAnswers(t *testing.T) {
 // TestHotAnswersMissNothing: whatever is written, in whatever pieces, answers
 // are those of a server that keeps none.
 func TestHotAnswersMissNothing(t *testing.T) {
+	s := newFaulty()
+	var dropped atomic.Int64
+	s.stats = func() store.Stats { return store.Stats{DroppedBlocks: dropped.Load()} }
+	s.close = func(context.Context) error { return nil } // there are two of them
+	lose := func() {
+		s.Model = storetest.NewModel(time.Now)
+		dropped.Add(1)
+	}
+	hot := serving(t, s)
+	cold := serving(t, s, func(cfg *Config) { cfg.Query.CacheBytes = 0 })
 	rapid.Check(t, func(rt *rapid.T) {
-		s := newFaulty()
-		dropped := int64(0)
-		s.stats = func() store.Stats { return store.Stats{DroppedBlocks: dropped} }
-		start := func(change func(*Config)) *client {
-			cfg := testConfig()
-			change(cfg)
-			e := newExtension(cfg, extensiontest.NewNopSettings(metadata.Type), opens(s))
-			require.NoError(rt, e.Start(t.Context(), componenttest.NewNopHost()))
-			rt.Cleanup(func() {
-				s.close = func(context.Context) error { return nil } // of the other
-				require.NoError(rt, e.Shutdown(context.Background()))
-			})
-			c := &client{extension: e, url: "http://" + e.listener.Addr().String()}
-			c.http.Transport = &http.Transport{DisableKeepAlives: true}
-			return c
-		}
-		hot := start(func(*Config) {})
-		cold := start(func(cfg *Config) { cfg.Query.CacheBytes = 0 })
+		lose()
 		id := rapid.Uint64Range(1, 4)
 		rt.Repeat(map[string]func(*rapid.T){
 			"write": func(rt *rapid.T) {
@@ -129,9 +123,10 @@ func TestHotAnswersMissNothing(t *testing.T) {
 				}
 				require.NoError(rt, hot.extension.Store().Write(t.Context(), td))
 			},
-			"lose": func(*rapid.T) {
-				s.Model = storetest.NewModel(time.Now)
-				dropped++
+			"lose": func(rt *rapid.T) {
+				if rapid.IntRange(0, 3).Draw(rt, "really") == 0 {
+					lose()
+				}
 			},
 			"": func(rt *rapid.T) {
 				path := rapid.SampledFrom([]string{
@@ -151,12 +146,12 @@ func TestDroppedBlocksTakeHotAnswersAlong(t *testing.T) {
 	trace := "/api/v1/traces/" + storetest.TraceID(3).String()
 	require.Equal(t, http.StatusOK, k.get(t, trace).status)
 	k.store.trace = func(context.Context, pcommon.TraceID) ([]store.Span, error) { return nil, nil }
-	k.dropped = 1
+	k.dropped.Add(1)
 	k.get(t, trace).problem(t, http.StatusNotFound)
 
 	// Here they are dropped while the answer is made.
 	k.store.trace = func(ctx context.Context, id pcommon.TraceID) ([]store.Span, error) {
-		k.dropped++
+		k.dropped.Add(1)
 		return k.store.Model.Trace(ctx, id)
 	}
 	require.Equal(t, http.StatusOK, k.get(t, trace).status)

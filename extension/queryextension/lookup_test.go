@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -258,4 +259,33 @@ func BenchmarkTrace100Spans(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestTraceHasOneOrder: what began at once comes by its ids, in whatever order
+// the store has it.
+func TestTraceHasOneOrder(t *testing.T) {
+	at := func(service string, id, start uint64, kind ptrace.SpanKind) ptrace.Traces {
+		return native(service, "", "e", func(s ptrace.Span) {
+			s.SetSpanID(storetest.SpanID(id))
+			s.SetStartTimestamp(pcommon.Timestamp(start))
+			s.SetKind(kind)
+		})
+	}
+	spans := []ptrace.Traces{
+		at("b", 1, 10, ptrace.SpanKindServer), at("b", 2, 10, ptrace.SpanKindClient), at("b", 2, 10, ptrace.SpanKindConsumer), at("b", 1, 11, ptrace.SpanKindClient),
+		at("a", 3, 10, ptrace.SpanKindServer), at("c", 9, 9, ptrace.SpanKindServer),
+	}
+	var want string
+	for i := range spans {
+		s := newFaulty()
+		write(t, s, append(slices.Clone(spans[i:]), spans[:i]...)...)
+		got := serving(t, s).get(t, storedTrace)
+		require.Equal(t, http.StatusOK, got.status)
+		if i == 0 {
+			want = string(got.body)
+		}
+		require.Equal(t, want, string(got.body))
+	}
+	require.Less(t, strings.Index(want, `"c"`), strings.Index(want, `"b"`))
+	require.Less(t, strings.Index(want, `"b"`), strings.Index(want, `"a"`))
 }
