@@ -63,7 +63,7 @@ func TestWhatLedToWhat(t *testing.T) {
 		t.Helper()
 		for query, want := range map[string][]string{
 			`{ span.scope.process.id = "worker" && status = error && name = "charge_card" }`:                                               {"w2"},
-			`{ span.scope.event.id = "o2" && kind = producer } -> { kind = consumer }`:                                                                {"w1"},
+			`{ span.scope.event.id = "o2" && kind = producer } -> { kind = consumer }`:                                                     {"w1"},
 			`{ name = "order" } ->> { name = "charge_card" && status = error }`:                                                            {"w2"},
 			`{ name = "order" } ->[message_flow] { }`:                                                                                      nil,
 			`{ span.scope.process.id = "worker" && status = error } ->> { span.scope.process.id = "supervisor" }`:                          {"s2,s3"},
