@@ -95,7 +95,7 @@ func (a *api) edges(w http.ResponseWriter, req *http.Request) error {
 		out.begin()
 		return nil
 	}
-	for batch, err := range query.Edges(req.Context(), a.store, filter, within) {
+	for batch, err := range query.Edges(req.Context(), polite{a.store}, filter, within) {
 		if err != nil {
 			return a.endLines(out, err)
 		}

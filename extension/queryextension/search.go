@@ -105,7 +105,7 @@ func (a *api) find(ctx context.Context, q *traceql.Query, opts query.SearchOptio
 		return query.Answer{}, err
 	}
 	defer leave()
-	return query.Search(ctx, a.store, q, opts)
+	return query.Search(ctx, polite{a.store}, q, opts)
 }
 
 func (a *api) newSearchJSON(found query.Answer) (searchJSON, error) {

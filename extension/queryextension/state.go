@@ -52,7 +52,7 @@ func (a *api) state(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	defer leave()
-	found, err := query.EntityState(req.Context(), a.store, entity, opts)
+	found, err := query.EntityState(req.Context(), polite{a.store}, entity, opts)
 	if err != nil {
 		return err
 	}

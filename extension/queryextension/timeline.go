@@ -42,7 +42,7 @@ func (a *api) timeline(w http.ResponseWriter, req *http.Request) error {
 		return err
 	}
 	defer leave()
-	found, err := query.ProcessTimeline(req.Context(), a.store, process, opts)
+	found, err := query.ProcessTimeline(req.Context(), polite{a.store}, process, opts)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type engine struct {
 	trouble trouble
 	figures figures
 	space   space
+	// reading has a place for each zone that selections read at once: half the
+	// processors are left to what comes in.
+	reading chan struct{}
 
 	log      *log.Log    // the committer's
 	live     liveHead    // the committer's

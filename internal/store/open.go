@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 
 	"github.com/otelscope/otelscope/internal/store/block"
 	"github.com/otelscope/otelscope/internal/vfs"
@@ -53,6 +54,7 @@ func newEngine(cfg Config) *engine {
 			cutSpans: int64(cfg.CutSpans),
 			wake:     make(chan struct{}, 1),
 		},
+		reading:        make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		frozen:         make(chan frozen, 1),
 		commands:       make(chan command),
 		keeperCommands: make(chan command),

@@ -23,7 +23,7 @@ func (e *engine) Select(ctx context.Context, sel Selection) iter.Seq2[Span, erro
 			return
 		}
 		defer e.views.release(v)
-		s := newSelecting(ctx, v, &sel)
+		s := newSelecting(ctx, v, &sel, e.reading)
 		defer s.end()
 		if err := s.run(yield); err != nil {
 			yield(Span{}, err)
@@ -47,6 +47,7 @@ type selecting struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	tasks   chan *task
+	reading chan struct{} // of the engine
 	readers sync.WaitGroup
 	started int     // readers
 	pending []*task // given to readers, in order
@@ -85,8 +86,8 @@ type task struct {
 
 const maxReaders = 4
 
-func newSelecting(ctx context.Context, v *view, sel *Selection) *selecting {
-	s := &selecting{sel: sel, filter: newFilter(sel), tasks: make(chan *task, 2*maxStarted())}
+func newSelecting(ctx context.Context, v *view, sel *Selection, reading chan struct{}) *selecting {
+	s := &selecting{sel: sel, reading: reading, filter: newFilter(sel), tasks: make(chan *task, 2*maxStarted())}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	for _, p := range v.sources() {
 		s.parts = append(s.parts, newSelectPart(p, s.filter))
@@ -265,8 +266,15 @@ func (s *selecting) take() error {
 func (s *selecting) read() {
 	r := newZoneReader(s)
 	for t := range s.tasks {
-		t.hits, t.err = r.read(t)
+		select {
+		case s.reading <- struct{}{}:
+			t.hits, t.err = r.read(t)
+			<-s.reading
+		case <-s.ctx.Done():
+			t.err = s.ctx.Err()
+		}
 		close(t.done)
+		runtime.Gosched() // a zone is some tenths of a millisecond's work
 	}
 }
 
