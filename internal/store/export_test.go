@@ -56,5 +56,5 @@ func Backlog(s Store) bool { return s.(*engine).backlog.Load() }
 // ErrStopped is what steps return after Close.
 var ErrStopped = errStopped
 
-// Passes puts one span through what selections leave spans out by.
-func Passes(sel Selection, s Span) (bool, error) { return newSieve(newFilter(&sel)).passes(&s) }
+// Sieve returns what selections leave spans out by.
+func Sieve(sel Selection) func(*Span) (bool, error) { return newSieve(newFilter(&sel)).passes }

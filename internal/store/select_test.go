@@ -151,7 +151,7 @@ func TestVersionsOfOneSpan(t *testing.T) {
 	second := storetest.Spec{Trace: 1, Span: 1, Start: 90, Name: "second", Links: []uint64{3}}
 	for _, order := range [][]storetest.Spec{{open, first, second}, {first, open, second}, {first, second, open}, {second, first, open}, {open, open, first}} {
 		for cuts := range 8 {
-			inBubble(t, func(c *store.Config) { c.MaxOpenCalls = 0 }, func(t *testing.T, st store.Store, _ store.Config, _ *observed) {
+			inBubble(t, func(c *store.Config) { c.MaxOpenBytes = 1 }, func(t *testing.T, st store.Store, _ store.Config, _ *observed) {
 				model := storetest.NewModel(time.Now)
 				for i, spec := range order {
 					td := storetest.Traces(spec, storetest.Spec{Trace: 2, Span: uint64(i) + 1, Start: 60 + uint64(i)*20})
@@ -258,6 +258,35 @@ func TestSelectWhileThingsMove(t *testing.T) {
 	}
 	require.NoError(t, checkMoving(st, written.Load()))
 	require.NoError(t, st.Close(ctx))
+}
+
+// TestSelectOfWhatIsCompletedMeanwhile: a call whose return comes while a
+// selection is under way is still in it, as it was.
+func TestSelectOfWhatIsCompletedMeanwhile(t *testing.T) {
+	inBubble(t, func(c *store.Config) { c.MaxOpenBytes, c.CutBytes = 1, 8<<20 }, func(t *testing.T, st store.Store, _ store.Config, _ *observed) {
+		specs := []storetest.Spec{{Trace: 1, Span: 1, Start: 1, State: causal.CallOpen}}
+		for i := range uint64(40 * block.ZoneRows) { // many more zones than are read ahead
+			specs = append(specs, storetest.Spec{Trace: 2, Span: i + 1, Start: 10 + i})
+		}
+		write(t, st, specs...)
+		require.NoError(t, store.Cut(st))
+		write(t, st, storetest.Spec{Trace: 3, Span: 1, Start: 1 << 30})
+		n, calls := 0, 0
+		for span, err := range st.Select(ctx, store.Selection{}) {
+			require.NoError(t, err)
+			if n++; n == 1 {
+				write(t, st, storetest.Spec{Trace: 1, Span: 1, Start: 1, State: causal.CallReturned})
+			}
+			p, err := storetest.Decode(span)
+			require.NoError(t, err)
+			if p.Ref() == storetest.Ref(1, 1) {
+				require.True(t, p.Open())
+				calls++
+			}
+		}
+		require.Equal(t, 1, calls)
+		require.Equal(t, len(specs)+1, n)
+	})
 }
 
 func asUnavailable(err error, target **store.UnavailableError) bool {

@@ -56,6 +56,9 @@ func TestValuesAreThemselves(t *testing.T) {
 		require.True(t, v.Equal(w))
 		require.Equal(t, v.Hash(7), w.Hash(7))
 		require.NotEqual(t, v.Hash(7), w.Hash(8))
+		hash, ok := field.HashEncoded(encoded(t, x), 7)
+		require.True(t, ok)
+		require.Equal(t, v.Hash(7), hash)
 		list := v.AppendTo([]byte("before"))
 		r, rest, ok := field.ReadValue(append(list[6:], "after"...))
 		require.True(t, ok)
@@ -97,6 +100,8 @@ func TestWhatIsNoValue(t *testing.T) {
 	}
 	for _, x := range []any{nil, math.NaN(), []byte("b"), []any{"a"}, map[string]any{"a": "b"}} {
 		_, ok := field.Decode(encoded(t, x))
+		require.False(t, ok, x)
+		_, ok = field.HashEncoded(encoded(t, x), 7)
 		require.False(t, ok, x)
 	}
 	for _, b := range []string{"\x0a", "\x0a\x05a", "\x18\x80", "\x21\x01", "\xff"} {
