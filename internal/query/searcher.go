@@ -159,6 +159,7 @@ func (s *searcher) selection(filters []*filter, from *spanKey) store.Selection {
 		where = append(where, f.where)
 	}
 	sel.Where = one(where)
+	sel.IgnoresLinks = !slices.ContainsFunc(filters, func(f *filter) bool { return asksLinks(f.source.Expr) })
 	sel.NewMatcher = func() func(store.Span) (bool, error) {
 		reader := new(Reader)
 		return func(span store.Span) (bool, error) {

@@ -109,7 +109,8 @@ func (h *history) read(ctx context.Context, src SearchSource, within Range) erro
 			attributeIs(causal.AttrEntityID, h.entity),
 			store.All{attributeIs(causal.AttrProcessID, h.entity), attributeIs(causal.AttrEventKind, stateKind)},
 		}),
-		NewMatcher: matcherOf(h.changes),
+		NewMatcher:   matcherOf(h.changes),
+		IgnoresLinks: true,
 	}
 	var span otlpwire.Span
 	for found, err := range src.Select(ctx, sel) {

@@ -62,8 +62,9 @@ func ProcessTimeline(ctx context.Context, src SearchSource, process string, opts
 	where := newPlacer(opts.Place)
 	sel := store.Selection{
 		Start: opts.Range.Start, End: opts.Range.End,
-		Where:      append(where.selection(), attributeIs(causal.AttrProcessID, process)),
-		NewMatcher: matcherOf(func(s *otlpwire.Span) bool { return string(str(s.Attributes, causal.AttrProcessID)) == process }),
+		Where:        append(where.selection(), attributeIs(causal.AttrProcessID, process)),
+		NewMatcher:   matcherOf(func(s *otlpwire.Span) bool { return string(str(s.Attributes, causal.AttrProcessID)) == process }),
+		IgnoresLinks: true,
 	}
 	var at Place
 	var span otlpwire.Span
