@@ -81,6 +81,31 @@ func TestMalformedValues(t *testing.T) {
 	require.EqualError(t, err, `attribute "k": malformed OTLP protobuf: AnyValue, at or after field 0, 1 bytes before its end`)
 }
 
+func TestScalar(t *testing.T) {
+	type scalar struct {
+		kind Kind
+		data string
+		u    uint64
+	}
+	for _, tc := range []struct {
+		value Value
+		want  scalar
+	}{
+		{nil, scalar{}},
+		{strValue("a"), scalar{KindString, "a", 0}},
+		{number(2, 1), scalar{KindBool, "", 1}},
+		{number(3, 7), scalar{KindInt, "", 7}},
+		{field(5, strValue("a")), scalar{KindArray, string(strValue("a")), 0}},
+		{join(number(3, 7), strValue("last")), scalar{KindString, "last", 0}},
+	} {
+		kind, data, u, err := tc.value.Scalar()
+		require.NoError(t, err)
+		require.Equal(t, tc.want, scalar{kind, string(data), u})
+	}
+	_, _, _, err := Value{0x80}.Scalar()
+	require.ErrorIs(t, err, ErrMalformed)
+}
+
 // nest wraps an encoded value into n arrays or maps.
 func nest(n int, wrap func([]byte) []byte) Value {
 	var v []byte

@@ -123,7 +123,7 @@ type guessing struct {
 }
 
 func (g guessing) Estimate(context.Context, store.Selection) (int64, error) {
-	return int64(1) << g.d(10), nil
+	return int64(1) << (6 + g.d(14)), nil
 }
 
 func parsed(t require.TestingT, text string) *traceql.Query {

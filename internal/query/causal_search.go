@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"slices"
 
@@ -22,7 +23,12 @@ func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
 		return err
 	}
 	if left < right/rarer && left <= int64(s.opts.MaxVisited) {
-		return s.runLeft(p, c, want, left)
+		err := s.runLeft(p, c, want, left)
+		if tooMuch := (*BoundError)(nil); want.given > 0 || !errors.As(err, &tooMuch) {
+			return err
+		}
+		_, err = s.runRight(p, c, want, right, s.opts.MaxVisited)
+		return err
 	}
 	patience := s.opts.MaxVisited
 	if left < right {
@@ -66,7 +72,7 @@ func (s *searcher) setOf(p *pipe, c *caused) (spanSet, error) {
 		return nil, err
 	}
 	g := s.newReach(c)
-	defer g.leave()
+	defer g.forget()
 	if left < right {
 		err = g.fromLeft(left)
 	} else {
@@ -145,6 +151,7 @@ func (g *reach) step(d side) *Step {
 func (s *searcher) runLeft(p *pipe, c *caused, want *wanted, estimate int64) error {
 	g := s.newReach(c)
 	if err := g.fromLeft(estimate); err != nil {
+		g.leave()
 		return err
 	}
 	all, err := g.components(func(*reachNode) bool { return true })
@@ -160,11 +167,17 @@ func (s *searcher) runLeft(p *pipe, c *caused, want *wanted, estimate int64) err
 	return want.finish()
 }
 
-// Bounds of the batches of right-hand spans.
+// Bounds of the batches of right-hand spans. If there are no more than are
+// read ahead, all are one batch.
 const (
 	firstBatch = 32
 	mostBatch  = 8192
+	readAhead  = 256
 )
+
+// fewRight is up to how many right-hand spans to look at all of them are gone
+// over for each page of an answer.
+const fewRight = 4096
 
 // runRight goes from right-hand spans to the left. It is not done if it took
 // more visits than it should; what is still wanted then comes after what was
@@ -174,35 +187,34 @@ func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, vi
 	r := rightward{reach: s.newReach(c), want: want, closed: traceIDs{}, given: map[spanKey]bool{}}
 	r.toLeft, r.toRight = r.step(c.toLeft), r.step(c.toLeft.other())
 	r.give = s.giver(p, r.reach, want)
-	var batch []int
-	var last spanKey
-	size := cmp.Or(s.opts.batch, firstBatch)
-	for key, err := range s.spans(c.right, want.after) {
+	from := want.after
+	if estimate <= min(fewRight, int64(s.opts.MaxVisited/edgesPerNode)) {
+		from = nil
+	}
+	size, ahead := cmp.Or(s.opts.batch, firstBatch), cmp.Or(s.opts.batch, readAhead)
+	var keys []spanKey
+	for key, err := range s.spans(c.right, from) {
 		if err != nil {
 			return false, err
 		}
 		selected.Spans++
-		if len(batch) >= size {
-			more, err := r.process(batch, last, true)
-			if err != nil || !more {
-				return true, err
-			}
-			batch, size = batch[:0], min(2*size, mostBatch)
-			if len(r.nodes) > visits {
-				want.restart(last)
-				r.leave()
-				return false, nil
-			}
+		if keys = append(keys, key); len(keys) < size+ahead {
+			continue
 		}
-		at, err := r.place(key.ref)
-		if err != nil {
-			return false, err
+		more, err := r.process(keys[:size], true)
+		if err != nil || !more {
+			return true, err
 		}
-		batch, last = append(batch, at), key
+		if len(r.nodes) > visits {
+			want.restart(keys[size-1])
+			r.leave()
+			return false, nil
+		}
+		keys, size = slices.Delete(keys, 0, size), min(2*size, mostBatch)
 	}
 	// If the right-hand side was gone over from its beginning, no other span of
 	// it can be part of what is found.
-	if _, err := r.process(batch, last, want.after != nil); err != nil {
+	if _, err := r.process(keys, from != nil); err != nil {
 		return false, err
 	}
 	return true, want.finish()
@@ -218,9 +230,19 @@ type rightward struct {
 	toLeft, toRight *Step
 }
 
-// process gives the spansets of a batch of right-hand spans; last is the last
-// one.
-func (r *rightward) process(batch []int, last spanKey, others bool) (more bool, err error) {
+// process gives the spansets of a batch of right-hand spans. Others may be
+// part of them.
+func (r *rightward) process(keys []spanKey, others bool) (more bool, err error) {
+	if len(keys) == 0 {
+		return true, nil
+	}
+	batch := make([]int, len(keys))
+	for i, key := range keys {
+		if batch[i], err = r.place(key.ref); err != nil {
+			return false, err
+		}
+	}
+	last := keys[len(keys)-1]
 	if err := r.explore(batch, r.op.toLeft); err != nil {
 		return false, err
 	}

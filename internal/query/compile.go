@@ -51,7 +51,6 @@ type caused struct {
 	source      *traceql.SpansetOperation
 	left, right operand
 	types       []causal.Type
-	nothing     bool // no type of edge is allowed
 	within      time.Duration
 	direct      bool    // one edge only
 	toLeft      side    // the way from right to left

@@ -1,7 +1,8 @@
-// Package query answers questions about causality from the spans of a store:
-// which edges there are, what led to a span and what it led to, and what
-// belongs to one sender's group. One operator is one file. It holds no state
-// between calls, starts no goroutine and reads no clock.
+// Package query answers questions from the spans of a store: which causal edges
+// there are, what led to a span and what it led to, what belongs to one
+// sender's group, and which spans match a query in TraceQL. One operator is one
+// file. It holds no state between calls, starts no goroutine and reads no
+// clock.
 //
 // Spans tell edges: a span its parent, and one edge with each link. Which of
 // the two spans carried a link is not part of an edge. A node of a graph is a

@@ -67,9 +67,10 @@ func (s *searcher) newReach(c *caused) *reach {
 func (g *reach) place(ref causal.SpanRef) (int, error) {
 	at, known := g.places[ref]
 	if !known {
-		if g.s.plan.Visited >= g.s.opts.MaxVisited {
+		if g.s.visited >= g.s.opts.MaxVisited {
 			return 0, g.s.visitedError()
 		}
+		g.s.visited++
 		g.s.plan.Visited++
 		at = len(g.nodes)
 		g.nodes = append(g.nodes, reachNode{ref: ref})
@@ -175,8 +176,14 @@ func (g *reach) keep(edges int) error {
 	return g.s.hold(edgeBytes * edges)
 }
 
-// leave forgets the nodes.
-func (g *reach) leave() { g.s.held -= edgeBytes * g.told }
+// forget forgets what the nodes tell.
+func (g *reach) forget() { g.s.held -= edgeBytes * g.told }
+
+// leave forgets the nodes, as if there had been none.
+func (g *reach) leave() {
+	g.forget()
+	g.s.visited -= len(g.nodes)
+}
 
 // count bounds the edges that are kept.
 func (g *reach) count() error {

@@ -204,7 +204,7 @@ func TestNoMatcher(t *testing.T) {
 	}
 	_, err := NewMatcher(&traceql.Query{})
 	require.ErrorContains(t, err, "no filter")
-	bad := &traceql.Filter{Expr: &traceql.Comparison{Op: traceql.RegexMatch, Left: traceql.Name, Right: traceql.Literal{Text: "("}}}
+	bad := &traceql.Filter{Expr: &traceql.Comparison{Op: traceql.RegexMatch, Left: traceql.Name, Right: traceql.Literal{Kind: traceql.LiteralString, Text: "("}}}
 	_, err = NewMatcher(&traceql.Query{Pipeline: traceql.Pipeline{Source: &traceql.Filter{}, Stages: []traceql.Stage{bad}}})
 	require.ErrorContains(t, err, "regular expression")
 }

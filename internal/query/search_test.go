@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/traceql"
 )
 
@@ -216,8 +217,8 @@ func TestBounds(t *testing.T) {
 		{`{ } ->> { } within 1ns`, func(o *SearchOptions) { o.MaxVisited = 1000 }, "within would look at more than 100000 pairs"},
 		{`{ }`, func(o *SearchOptions) { o.MaxBytes = size / 20 }, "hold more than"},
 		{`{ } ->> { }`, func(o *SearchOptions) { o.MaxBytes = size / 20 }, "query::max_bytes"},
-		{`{ } ->> { } | { true }`, func(o *SearchOptions) { o.MaxBytes = size + 400*edgeBytes }, "query::max_bytes"},
-		{`{ } ->> { }`, func(o *SearchOptions) { o.MaxBytes = size + 400*edgeBytes }, "query::max_bytes"},
+		{`{ } ->> { } | { true }`, func(o *SearchOptions) { o.MaxBytes = size / 2 }, "query::max_bytes"},
+		{`{ } <<- { }`, func(o *SearchOptions) { o.MaxBytes = size + 400*edgeBytes }, "query::max_bytes"},
 		{`{ } ->> { } | select(path)`, func(o *SearchOptions) { o.MaxBytes = size + 20_000*edgeBytes }, ""},
 	} {
 		a, err := Search(t.Context(), src, parsed(t, c.query), searchOptions(c.change))
@@ -293,4 +294,82 @@ func TestManyReferringOnes(t *testing.T) {
 	_, err = Search(t.Context(), src, effects, opts)
 	require.ErrorAs(t, err, &bound)
 	require.ErrorContains(t, err, "query::max_bytes")
+}
+
+// many says that there is much to look at, so that no plan is for little.
+type many struct{ SearchSource }
+
+func (many) Estimate(context.Context, store.Selection) (int64, error) { return 1 << 20, nil }
+
+// TestSpansetsAreWhole finds spansets from the right, one span at a time, that
+// are interleaved, and that are found before their turn.
+func TestSpansetsAreWhole(t *testing.T) {
+	producer := func(trace, span, start uint64) spec {
+		return spec{ref: ref(trace, span), start: start, kind: ptrace.SpanKindProducer}
+	}
+	consumer := func(span, start uint64, of ...causal.SpanRef) spec {
+		s := spec{ref: ref(9, span), start: start, kind: ptrace.SpanKindConsumer}
+		for _, r := range of {
+			s.links = append(s.links, link{to: r})
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		query string
+		specs []spec
+		want  []string
+	}{
+		"interleaved": {
+			`{ kind = producer } -> { kind = consumer }`,
+			[]spec{
+				producer(1, 1, 1), producer(2, 1, 1), producer(3, 1, 1),
+				consumer(1, 100, ref(1, 1)), consumer(2, 90, ref(2, 1)), consumer(3, 80, ref(3, 1)), consumer(4, 10, ref(1, 1)),
+			},
+			[]string{"9.4/5 9.1/5", "9.2/5", "9.3/5"},
+		},
+		"before its turn": {
+			`{ kind = producer } -> { kind = consumer } within 5ns`,
+			[]spec{
+				producer(1, 1, 100), producer(2, 1, 10), producer(2, 2, 20), producer(3, 1, 58),
+				consumer(1, 102, ref(1, 1), ref(2, 1)), consumer(2, 60, ref(3, 1)), consumer(3, 22, ref(2, 2)),
+			},
+			[]string{"9.1/5", "9.2/5", "9.3/5"},
+		},
+	} {
+		for limit := 1; limit <= 4; limit++ {
+			opts := searchOptions(func(o *SearchOptions) { o.Limit, o.batch = limit, 1 })
+			got := []string{}
+			for {
+				a, err := Search(t.Context(), many{newSource(t, c.specs...)}, parsed(t, c.query), opts)
+				require.NoError(t, err)
+				got = append(got, shorts(t, a)...)
+				if opts.Cursor = a.Cursor; !a.Truncated {
+					break
+				}
+			}
+			require.Equal(t, c.want, got, "%s, %d at once", name, limit)
+		}
+	}
+}
+
+// TestFromTheRightAfterAll has a span on the left that led to more than may be
+// gone over.
+func TestFromTheRightAfterAll(t *testing.T) {
+	specs := []spec{{ref: ref(1, 1), kind: ptrace.SpanKindServer}}
+	for i := range uint64(100) {
+		specs = append(specs, spec{ref: ref(1, i+2), start: i, parent: 1})
+	}
+	src := newSource(t, specs...)
+	for _, text := range []string{
+		`{ trace:id = "0a000000000000000000000000000001" && kind = server } ->> { span:id = "0000000000000003" }`,
+		`{ trace:id = "0a000000000000000000000000000001" && kind = server } ->> { span:id = "0000000000000003" } | select(path)`,
+	} {
+		a, err := Search(t.Context(), src, parsed(t, text), searchOptions(func(o *SearchOptions) { o.MaxVisited = 50 }))
+		require.NoError(t, err)
+		require.Equal(t, []string{"1.3/0"}, shorts(t, a))
+	}
+	_, err := Search(t.Context(), src, parsed(t, `{ trace:id = "0a000000000000000000000000000001" && kind = server } ->> { }`),
+		searchOptions(func(o *SearchOptions) { o.MaxVisited = 50 }))
+	var bound *BoundError
+	require.ErrorAs(t, err, &bound)
 }

@@ -19,6 +19,7 @@ type searcher struct {
 	reader    Reader
 	plan      Plan
 	held      int // bytes of stored OTLP
+	visited   int // nodes of causal operators
 	loaded    trace
 	estimates map[*filter]int64
 }
