@@ -36,7 +36,7 @@ func (p *parser) compared() operand {
 	right := p.unary()
 	p.noArithmetic()
 	p.comparable(right, t)
-	left.expr = compare(left, op, t.column, right)
+	left.expr = p.compare(left, op, t.column, right)
 	if next := p.tok(); next.kind == tokenSymbol {
 		if _, again := compareOpOf[next.text]; again {
 			unsupported(next.column, "a comparison of a comparison")
@@ -56,11 +56,16 @@ func (p *parser) comparable(o operand, op token) {
 	unsupported(op.column, "a comparison of a comparison")
 }
 
-// noArithmetic refuses an operator that would calculate.
+// noArithmetic refuses an operator after a value that would calculate.
 func (p *parser) noArithmetic() {
-	if t := p.tok(); t.kind == tokenSymbol && arithmetic[t.text] {
-		unsupported(t.column, "arithmetic ("+t.text+")")
+	t := p.tok()
+	if t.kind != tokenSymbol || !arithmetic[t.text] {
+		return
 	}
+	if op := p.causal(); op != "" {
+		fail(t.column, "%s stands between spansets only", op)
+	}
+	unsupported(t.column, "arithmetic ("+t.text+")")
 }
 
 func (p *parser) unary() operand {

@@ -1,5 +1,7 @@
 package traceql
 
+import "slices"
+
 // edgeTypes are the types that a causal operator may name, as the answers of
 // the API spell them.
 var edgeTypes = []string{
@@ -7,7 +9,7 @@ var edgeTypes = []string{
 }
 
 // EdgeTypes returns the edge types that a causal operator may name.
-func EdgeTypes() []string { return append([]string(nil), edgeTypes...) }
+func EdgeTypes() []string { return slices.Clone(edgeTypes) }
 
 var spansetOps = map[SpansetOp]string{
 	OpAnd: "&&", OpOr: "||",

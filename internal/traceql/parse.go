@@ -80,9 +80,10 @@ func unsupported(column int, what string) {
 //
 // As in TraceQL, && and || bind alike and to the left, in both places.
 type parser struct {
-	tokens  []token
-	pos     int
-	nesting int
+	tokens       []token
+	pos          int
+	nesting      int
+	instructions int // of all regular expressions
 }
 
 // tok returns the next token.
@@ -209,11 +210,9 @@ func (p *parser) operator() *SpansetOperation {
 		unsupported(t.column, what)
 	}
 	text := t.text
-	if next := p.pos + 1; next < len(p.tokens) && p.tokens[next].glued && p.tokens[next].kind == tokenSymbol {
-		if op, ok := spansetOpOf[text+p.tokens[next].text]; ok && op.Causal() {
-			p.pos++
-			text = op.String()
-		}
+	if causal := p.causal(); causal != "" {
+		p.pos++
+		text = causal
 	}
 	op, ok := spansetOpOf[text]
 	if !ok || op.logical() {
@@ -225,6 +224,18 @@ func (p *parser) operator() *SpansetOperation {
 		o.Types = p.edgeTypes()
 	}
 	return o
+}
+
+// causal returns the causal operator that the next two tokens are, "" if they
+// are none.
+func (p *parser) causal() string {
+	if next := p.pos + 1; next < len(p.tokens) && p.tokens[next].glued {
+		text := p.tokens[p.pos].text + p.tokens[next].text
+		if spansetOpOf[text].Causal() {
+			return text
+		}
+	}
+	return ""
 }
 
 func (p *parser) edgeTypes() []string {

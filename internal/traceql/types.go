@@ -21,7 +21,7 @@ const (
 
 func (t valueType) String() string {
 	return [...]string{
-		"an attribute", "a string", "a number", "a duration", "true or false",
+		"an attribute", "a string", "a number", "a duration", "a boolean",
 		"a status (unset, ok, error)", "a kind (unspecified, internal, server, client, producer, consumer)", "nil",
 	}[t]
 }
@@ -80,9 +80,9 @@ func isLiteral(e FieldExpr) bool {
 }
 
 // compare makes a comparison of two values, a single literal to the right.
-func compare(left operand, op CompareOp, column int, right operand) FieldExpr {
+func (p *parser) compare(left operand, op CompareOp, column int, right operand) FieldExpr {
 	if op.regex() {
-		return compareRegexp(left, op, column, right)
+		return p.compareRegexp(left, op, column, right)
 	}
 	if isLiteral(left.expr) && !isLiteral(right.expr) {
 		left, right, op = right, left, op.flipped()
@@ -98,14 +98,14 @@ func compare(left operand, op CompareOp, column int, right operand) FieldExpr {
 	case r == typeAny && (l == typeStatus || l == typeKind):
 		fail(left.column, "%s, which an attribute never is", is(left.expr))
 	case l != typeAny && r != typeAny && l != r && !(l.numeric() && r.numeric()):
-		fail(right.column, "%s and cannot be compared: %s", is(right.expr), is(left.expr))
+		fail(right.column, "%s and %s: they cannot be compared", is(left.expr), is(right.expr))
 	}
 	if op != Equal && op != NotEqual && !(l.ordered() && r.ordered()) {
 		of := left
 		if l.ordered() {
 			of = right
 		}
-		fail(column, "%s does not apply, as %s: expected = or !=", op, is(of.expr))
+		fail(column, "expected = or !=, found %s: %s", op, is(of.expr))
 	}
 	return &Comparison{Op: op, Left: left.expr, Right: right.expr, Column: column}
 }
@@ -121,7 +121,7 @@ func compareNil(left operand, op CompareOp, column int) {
 	}
 }
 
-func compareRegexp(left operand, op CompareOp, column int, right operand) FieldExpr {
+func (p *parser) compareRegexp(left operand, op CompareOp, column int, right operand) FieldExpr {
 	if t := typeOf(left.expr); t != typeAny && t != typeString {
 		fail(column, "%s applies to strings only, and %s", op, is(left.expr))
 	}
@@ -129,8 +129,12 @@ func compareRegexp(left operand, op CompareOp, column int, right operand) FieldE
 	if !ok || pattern.Kind != LiteralString {
 		fail(right.column, "expected a regular expression in quotes after %s, found %s", op, shortened(right.expr.String()))
 	}
-	if _, err := CompileRegexp(pattern.Text); err != nil {
+	_, size, err := compileRegexp(pattern.Text)
+	if err != nil {
 		fail(right.column, "%v", err)
+	}
+	if p.instructions += size; p.instructions > maxRegexpsOfAll {
+		fail(right.column, "the regular expressions up to here compile to %d instructions, more than %d", p.instructions, maxRegexpsOfAll)
 	}
 	return &Comparison{Op: op, Left: left.expr, Right: pattern, Column: column}
 }

@@ -65,7 +65,7 @@ var rules = map[string]rule{
 
 // testSupport are packages that only tests import; they may import the
 // package they test and test libraries.
-var testSupport = []string{"internal/store/storetest", "internal/vfs/memfs", "internal/hub/hubtest"}
+var testSupport = []string{"internal/store/storetest", "internal/traceql/traceqltest", "internal/vfs/memfs", "internal/hub/hubtest"}
 
 // components may import what is under internal/ and the Collector, never each
 // other.
