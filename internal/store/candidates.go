@@ -1,8 +1,6 @@
 package store
 
 import (
-	"math/bits"
-
 	"github.com/otelscope/otelscope/internal/store/block"
 	"github.com/otelscope/otelscope/internal/store/field"
 )
@@ -23,17 +21,6 @@ func (s zoneSet) empty() bool {
 		}
 	}
 	return s != nil
-}
-
-// count returns how many there are, of a block with so many zones.
-func (s zoneSet) count(zones int) (n int) {
-	if s == nil {
-		return zones
-	}
-	for _, w := range s {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // and keeps of s what is in t too, and returns it.

@@ -55,3 +55,6 @@ func Backlog(s Store) bool { return s.(*engine).backlog.Load() }
 
 // ErrStopped is what steps return after Close.
 var ErrStopped = errStopped
+
+// Sieve returns what selections leave spans out by.
+func Sieve(sel Selection) func(*Span) (bool, error) { return newSieve(newFilter(&sel)).passes }

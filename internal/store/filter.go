@@ -14,6 +14,7 @@ type filter struct {
 	texts      [3][]int // name, status message, event name
 	numbers    [2][]int // kind, status
 	lasted     []int
+	plain      bool   // there are leaves in the last three
 	lengths    uint64 // bit n: an attribute of the span with a key of n modulo 64 bytes is asked for
 	resource   uint64 // the leaves that the origin decides
 }
@@ -59,6 +60,7 @@ func (f *filter) compile(c Condition) expression {
 			return ok && c.Accept(string(text))
 		})
 	case Lasted:
+		f.plain = true
 		return f.leaf(leaf{lasted: c}, &f.lasted)
 	}
 	return nil
@@ -121,11 +123,14 @@ func (f *filter) value(of Field, accept func(field.Value) bool) expression {
 		switch {
 		case e == nil:
 		case of.Of == OfSpan:
-			f.lengths |= 1 << (len(of.Key) & 63)
+			f.lengths |= 1<<(len(of.Key)&63) | 1<<63
 		case of.Of == OfResource:
 			f.resource |= 1 << (len(f.leaves) - 1)
 		}
 		return e
+	}
+	f.plain = true
+	switch of.Of {
 	case OfName:
 		return f.leaf(l, &f.texts[textName])
 	case OfStatusMessage:

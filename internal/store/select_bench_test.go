@@ -85,3 +85,29 @@ func fillForSelect(b *testing.B, s store.Store, part int) {
 		require.NoError(b, s.Write(context.Background(), td))
 	}
 }
+
+// BenchmarkSieve looks at the same spans again and again.
+func BenchmarkSieve(b *testing.B) {
+	var spans []store.Span
+	td := storetest.Request(1, benchSpans)
+	for _, p := range storetest.Split(td) {
+		p.Span().Attributes().PutStr("order.id", fmt.Sprintf("order-%d", len(spans)))
+		spans = append(spans, p.Encode(1))
+	}
+	for name, c := range map[string]store.Condition{
+		"text": is("order.id", "order-77777"), "number": is("http.response.body.size", int64(-1)), "nobody has it": is("nobody", "x"),
+		"name": store.Has{Field: named, Value: "x"}, "duration": store.Lasted{Min: 1 << 60, Max: 1 << 61},
+	} {
+		b.Run(name, func(b *testing.B) {
+			passes := store.Sieve(store.Selection{Where: c})
+			for b.Loop() {
+				for i := range spans {
+					if ok, err := passes(&spans[i]); ok || err != nil {
+						b.Fatal(ok, err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
+		})
+	}
+}

@@ -141,7 +141,7 @@ func (s *sieve) look(b []byte) (start, bits uint64, ok bool) {
 			b = b[n+int(size):]
 			switch tag >> 3 {
 			case spanAttributes:
-				if s.lengths != 0 {
+				if s.lengths>>lengthOfKey(value)&1 != 0 {
 					own, ok := s.ofEncoded(value)
 					if !ok {
 						return 0, 0, false
@@ -185,29 +185,36 @@ func (s *sieve) look(b []byte) (start, bits uint64, ok bool) {
 			b = b[n:]
 		}
 	}
-	bits |= s.ofFound(&at)
+	if s.plain {
+		bits |= s.ofFound(&at)
+	}
+	if len(s.events) == 0 {
+		return at.start, bits, true
+	}
 	own, ok := s.ofEvents()
 	return at.start, bits | own, ok
 }
 
-// ofEncoded returns the leaves that are true of an encoded attribute of the
-// span. Nearly always its key's length says that there are none.
-func (s *sieve) ofEncoded(kv []byte) (bits uint64, ok bool) {
-	const keyTag, valueTag = 1<<3 | byte(protowire.BytesType), 2<<3 | byte(protowire.BytesType)
-	at := 0 // pdata writes the value first
+// The tags of a KeyValue's fields.
+const keyTag, valueTag = 1<<3 | byte(protowire.BytesType), 2<<3 | byte(protowire.BytesType)
+
+// lengthOfKey returns the length, modulo 64, of an encoded attribute's key. The
+// key comes first, or as pdata writes it behind the value; where it is not seen
+// at once that is 63, which filters always look at.
+func lengthOfKey(kv []byte) byte {
+	at := 0
 	if len(kv) > 2 && kv[0] == valueTag && kv[1] < 0x80 {
 		at = 2 + int(kv[1])
 	}
-	var key []byte
-	if at+1 < len(kv) && kv[at] == keyTag && kv[at+1] < 0x80 && at+2+int(kv[at+1]) <= len(kv) {
-		if s.lengths>>(kv[at+1]&63)&1 == 0 {
-			return 0, true
-		}
-		key = kv[at+2 : at+2+int(kv[at+1])]
-		if !s.asksFor(key) {
-			return 0, true
-		}
+	if at+1 < len(kv) && kv[at] == keyTag && kv[at+1] < 0x80 {
+		return kv[at+1] & 63
 	}
+	return 63
+}
+
+// ofEncoded returns the leaves that are true of an encoded attribute of the
+// span.
+func (s *sieve) ofEncoded(kv []byte) (bits uint64, ok bool) {
 	a, err := otlpwire.ParseAttr(kv)
 	if err != nil {
 		return 0, false
@@ -218,16 +225,6 @@ func (s *sieve) ofEncoded(kv []byte) (bits uint64, ok bool) {
 		}
 	}
 	return bits, true
-}
-
-// asksFor reports whether a leaf is about attributes of the span with a key.
-func (s *sieve) asksFor(key []byte) bool {
-	for _, n := range s.attributes[OfSpan] {
-		if s.leaves[n].key == string(key) {
-			return true
-		}
-	}
-	return false
 }
 
 func (f *found) readStatus(b []byte) bool {

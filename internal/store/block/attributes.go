@@ -56,6 +56,7 @@ type keyless struct {
 	of    field.Of
 	hash  uint64
 	tally *field.Tally
+	small [8]uint64 // the hashes of the numbers from 0 on
 }
 
 // attribute is a resource's.
@@ -81,6 +82,9 @@ func (x *attributeIndex) reset() {
 	clear(x.listed[:])
 	for _, k := range []*keyless{&x.name, &x.message, &x.eventName, &x.kinds, &x.statuses} {
 		k.hash, k.tally = x.census.Tally(k.of, nil)
+		for n := range k.small {
+			k.small[n] = field.Int(int64(n)).Hash(k.hash)
+		}
 	}
 }
 
@@ -102,19 +106,35 @@ func (x *attributeIndex) begin(row uint64, span *otlpwire.Span) {
 	x.failed = span.StatusCode == statusError
 	x.add(&x.name, field.Text(span.Name))
 	x.add(&x.message, field.Text(span.StatusMessage))
-	x.add(&x.kinds, field.Int(int64(span.Kind)))
-	x.add(&x.statuses, field.Int(int64(span.StatusCode)))
+	x.number(&x.kinds, span.Kind)
+	x.number(&x.statuses, span.StatusCode)
+}
+
+// number is add for numbers, which are small.
+func (x *attributeIndex) number(k *keyless, n int32) {
+	if uint32(n) >= uint32(len(k.small)) {
+		x.add(k, field.Int(int64(n)))
+		return
+	}
+	if hash := k.small[n]; x.enter(k.tally, hash) {
+		x.census.Note(k.tally, hash, field.Int(int64(n)))
+	}
 }
 
 const statusError = 2
 
-func (x *attributeIndex) add(k *keyless, v field.Value) { x.enter(k.tally, v.Hash(k.hash), v) }
+func (x *attributeIndex) add(k *keyless, v field.Value) {
+	if hash := v.Hash(k.hash); x.enter(k.tally, hash) {
+		x.census.Note(k.tally, hash, v)
+	}
+}
 
 // attribute notes an attribute of the row or of one of its events.
 func (x *attributeIndex) attribute(of field.Of, a *otlpwire.Attr) {
-	if v, ok := field.Decode(a.Value); ok {
-		hash, tally := x.census.Tally(of, a.Key)
-		x.enter(tally, v.Hash(hash), v)
+	key, tally := x.census.Tally(of, a.Key)
+	if hash, ok := field.HashEncoded(a.Value, key); ok && x.enter(tally, hash) {
+		v, _ := field.Decode(a.Value)
+		x.census.Note(tally, hash, v)
 	}
 }
 
@@ -145,22 +165,27 @@ func (x *attributeIndex) origin(o *origin) {
 	*last = x.zone + 1
 	for i := range o.attributes {
 		a := &o.attributes[i]
-		x.enter(a.tally, a.hash, a.value)
+		if x.enter(a.tally, a.hash) {
+			x.census.Note(a.tally, a.hash, a.value)
+		}
 	}
 }
 
-// enter makes the entries of a value with that hash, unless they were made.
-func (x *attributeIndex) enter(t *field.Tally, hash uint64, v field.Value) {
+// enter makes the entries of a value with that hash, unless they were made, and
+// reports whether the census may not know the value yet.
+func (x *attributeIndex) enter(t *field.Tally, hash uint64) (unlisted bool) {
 	if x.failed && t != nil && !t.Full() {
 		x.entry(^hash)
 	}
 	if !x.entry(hash) || t == nil || t.Full() {
-		return
+		return false
 	}
-	if listed := &x.listed[hash>>(64-recentBits)]; *listed != hash {
-		*listed = hash
-		x.census.Note(t, hash, v)
+	listed := &x.listed[hash>>(64-recentBits)]
+	if *listed == hash {
+		return false
 	}
+	*listed = hash
+	return true
 }
 
 func (x *attributeIndex) entry(hash uint64) (fresh bool) {

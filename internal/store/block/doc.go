@@ -28,6 +28,11 @@
 // fingerprints may be shared. In memory an open block has its filter, 12 bytes
 // for 4 KiB of runs and 16 for a page: about 5 bytes a row.
 //
+// Searches by what spans say go by zones of 256 rows: in memory is between what
+// times a zone's rows began and how long they lasted, and which fields there
+// are; a run in the file leads from a value to the zones that have it, and
+// lists of values are read when they are asked for.
+//
 // # Ownership
 //
 // The package starts no goroutine and keeps no global state. A Writer belongs

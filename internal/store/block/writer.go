@@ -11,7 +11,7 @@ import (
 
 // Writer writes blocks, one after the other. It belongs to one goroutine and
 // keeps its buffers from block to block: one row group's compressed pages,
-// some 15 MiB, and some 70 bytes for each row of the largest block so far.
+// some 15 MiB, and some 150 bytes for each row of the largest block so far.
 type Writer struct {
 	fs      vfs.FS
 	dir     string

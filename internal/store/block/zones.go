@@ -228,7 +228,7 @@ func (b *Block) Zone(zone int, f func(Row) error) error {
 func (b *Block) Fields(ctx context.Context) (fields []field.Field, partial bool, err error) {
 	if b.ids.search.there {
 		for _, l := range b.ids.search.fields {
-			if l.Of.Keyed() {
+			if l.Of.Keyed() && (l.length > 0 || l.full) {
 				fields = append(fields, l.Field)
 			}
 		}

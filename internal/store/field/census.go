@@ -19,7 +19,7 @@ const (
 // bounds go. It is for one goroutine at a time.
 type Census struct {
 	tallies map[uint64]*Tally
-	recent  [256]*Tally // by the hash's upper bits
+	recent  [256]*Tally // those that were asked for last, see slotOf
 	bytes   int
 	partial bool
 }
@@ -45,19 +45,29 @@ func (c *Census) Reset() {
 
 // Tally returns a field's hash and tally; nil for a field that is left out.
 func (c *Census) Tally(of Of, key []byte) (hash uint64, t *Tally) {
+	slot := &c.recent[slotOf(of, key)]
+	if t = *slot; t != nil && t.field.Key == string(key) && t.field.Of == of {
+		return t.hash, t
+	}
 	hash = HashOf(of, key)
-	slot := &c.recent[hash>>56]
-	if t = *slot; t == nil || t.hash != hash {
-		if t = c.find(hash, of, key); t == nil {
-			return hash, nil
-		}
-		*slot = t
+	if t = c.find(hash, of, key); t == nil {
+		return hash, nil
 	}
 	if t.field.Of != of || t.field.Key != string(key) {
 		c.partial = true // another field has the hash
 		return hash, nil
 	}
+	*slot = t
 	return hash, t
+}
+
+// slotOf is where in recent a field may be: cheaper than its hash.
+func slotOf(of Of, key []byte) byte {
+	n := len(key)
+	if n == 0 {
+		return byte(of)
+	}
+	return byte(n)*29 ^ key[n-1]*13 ^ key[n/2]*7 ^ byte(of)*61
 }
 
 func (c *Census) find(hash uint64, of Of, key []byte) *Tally {

@@ -143,6 +143,15 @@ func (v Value) Hash(field uint64) uint64 {
 	return xxh3.HashSeed(b[:], field)
 }
 
+// HashEncoded is Decode and Hash; texts are not taken apart for it.
+func HashEncoded(v otlpwire.Value, field uint64) (hash uint64, ok bool) {
+	if len(v) >= 2 && v[0] == tagText && v[1] < 0x80 && int(v[1]) == len(v)-2 {
+		return xxh3.HashSeed(v[2:], field), true
+	}
+	d, ok := Decode(v)
+	return d.Hash(field), ok
+}
+
 // CompareValues orders values by type - texts, whole numbers, floating-point
 // numbers, truth values - and then by value.
 func CompareValues(a, b Value) int {

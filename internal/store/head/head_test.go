@@ -104,6 +104,13 @@ func checkEdges(t *testing.T, rt *rapid.T, h *head.Head, model *storetest.Model)
 				require.NoError(rt, err)
 				return !slices.ContainsFunc(names, func(r causal.SpanRef) bool { return slices.Contains(refs, r) })
 			}))
+			want, _, err = model.Causing(ctx, refs, 1000)
+			require.NoError(t, err)
+			same(t, rt, want, slices.DeleteFunc(h.At(nil, h.CausingRows(refs)), func(s head.Span) bool {
+				names, err := head.AppendEffects(nil, s.Bytes)
+				require.NoError(rt, err)
+				return !slices.ContainsFunc(names, func(r causal.SpanRef) bool { return slices.Contains(refs, r) })
+			}))
 		}
 	}
 	for _, id := range []string{"g", "h", "none"} {
@@ -369,10 +376,23 @@ func TestAppendRefs(t *testing.T) {
 	}
 }
 
-// FuzzPeek holds Peek and AppendRefs to pdata wherever pdata accepts the span.
+// effectsOf returns the spans that p names as what it caused.
+func effectsOf(p storetest.Plain) (refs []causal.SpanRef) {
+	for _, l := range p.Span().Links().All() {
+		ref := causal.SpanRef{TraceID: l.TraceID(), SpanID: l.SpanID()}
+		role, _ := l.Attributes().Get(causal.AttrLinkRole)
+		if role.Str() == causal.LinkRoleEffect && !ref.IsZero() {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// FuzzPeek holds Peek, AppendRefs and AppendEffects to pdata wherever pdata accepts the span.
 func FuzzPeek(f *testing.F) {
 	for _, s := range []storetest.Spec{
 		{Trace: 1, Span: 2, Kind: ptrace.SpanKindServer, Start: 5, Name: "n", Event: "e", Return: "r", State: causal.CallOpen, Parent: 7, Group: "g", Links: []uint64{1}},
+		{Trace: 1, Span: 2, Links: []uint64{1}, Effects: []uint64{2, 0}},
 		{Trace: 1, Event: "e\xff"},
 		{},
 	} {
@@ -387,6 +407,9 @@ func FuzzPeek(f *testing.F) {
 		}
 		require.NoError(t, namesErr)
 		require.ElementsMatch(t, p.Names(), names)
+		effects, err := head.AppendEffects(nil, span)
+		require.NoError(t, err)
+		require.ElementsMatch(t, effectsOf(p), effects)
 		require.Equal(t, p.Group(), string(info.Correlation))
 		require.EqualValues(t, p.Span().ParentSpanID(), info.Parent)
 		id, ok := p.Identity()
