@@ -96,7 +96,6 @@ func TestScalar(t *testing.T) {
 		{number(2, 1), scalar{KindBool, "", 1}},
 		{number(3, 7), scalar{KindInt, "", 7}},
 		{field(5, strValue("a")), scalar{KindArray, string(strValue("a")), 0}},
-		{join(number(3, 7), strValue("last")), scalar{KindString, "last", 0}},
 	} {
 		kind, data, u, err := tc.value.Scalar()
 		require.NoError(t, err)

@@ -1,6 +1,10 @@
 package query
 
-import "go.opentelemetry.io/collector/pdata/pcommon"
+import (
+	"iter"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
 
 // member says of single spans whether an operand stands for them.
 type member interface {
@@ -71,4 +75,31 @@ func (m *traced) of(id pcommon.TraceID) (spanSet, error) {
 	}
 	m.traces[id] = set
 	return set, nil
+}
+
+// spans yields the spans that an operand stands for, from a key on, the latest
+// first.
+func (s *searcher) spans(o operand, from *spanKey) iter.Seq2[spanKey, error] {
+	return func(yield func(spanKey, error) bool) {
+		listed, err := s.listed(o)
+		if err != nil {
+			yield(spanKey{}, err)
+			return
+		}
+		member := s.member(o)
+		traced, _ := member.(*traced)
+		for key, err := range s.keys(listed, from) {
+			if err == nil && traced != nil {
+				var set spanSet
+				if set, err = traced.of(key.ref.TraceID); err == nil {
+					if _, is := set[key.identity()]; !is {
+						continue
+					}
+				}
+			}
+			if !yield(key, err) || err != nil {
+				return
+			}
+		}
+	}
 }

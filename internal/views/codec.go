@@ -15,12 +15,15 @@ const (
 	formatVersion = 1
 	// maxDecoded bounds a summary's JSON; full tables take less.
 	maxDecoded = 64 << 20
+	// compressWindow is how far back the compressor looks, which is what it
+	// holds on to in memory.
+	compressWindow = 256 << 10
 )
 
 // Both may be used from many goroutines. The options are valid, which is all
 // that could fail.
 var (
-	compressor, _   = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	compressor, _   = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(compressWindow), zstd.WithLowerEncoderMem(true))
 	decompressor, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded))
 )
 
