@@ -148,8 +148,8 @@ func TestSearchIsTheOracle(t *testing.T) {
 func TestThousandsOfQueries(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	worlds, queries := 200, 12
-	if testing.Short() {
-		worlds = 20
+	if !thorough {
+		worlds = 10
 	}
 	found := 0
 	for range worlds {

@@ -103,6 +103,7 @@ func shopStore(b *testing.B) store.Store {
 			time.Sleep(time.Millisecond)
 		}
 	}
+	require.Eventually(b, func() bool { return st.Stats().HeadSpans < 100_000 }, time.Minute, 10*time.Millisecond, "the cuts are done")
 	return st
 }
 

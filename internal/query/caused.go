@@ -19,10 +19,12 @@ func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
 		return err
 	}
 	if left < right/rarer && left <= int64(s.opts.MaxVisited) {
+		visited := s.visited
 		err := s.runLeft(p, c, want, left)
 		if tooMuch := (*BoundError)(nil); want.given > 0 || !errors.As(err, &tooMuch) {
 			return err
 		}
+		s.visited = visited
 		_, err = s.runRight(p, c, want, right, s.opts.MaxVisited)
 		return err
 	}
@@ -43,27 +45,40 @@ const (
 	leastVisits   = 4096
 )
 
-// sides makes the operands of a causal operator ready, and estimates them.
+// sides makes the operands of a causal operator ready, and estimates them. A
+// causal operator on the left is not gone through yet: from the right it need
+// not be.
 func (s *searcher) sides(c *caused) (left, right int64, err error) {
-	for _, side := range []struct {
-		operand  operand
-		estimate *int64
-	}{{c.left, &left}, {c.right, &right}} {
-		if err := s.know(side.operand); err != nil {
-			return 0, 0, err
-		}
-		needed, err := s.needed(side.operand)
+	if inner, ok := c.left.(*caused); ok && inner.known == nil {
+		innerLeft, innerRight, err := s.sides(inner)
 		if err != nil {
 			return 0, 0, err
 		}
-		*side.estimate = needed.estimate
+		left = min(innerLeft, innerRight)
+	} else if left, err = s.ready(c.left); err != nil {
+		return 0, 0, err
 	}
-	return left, right, nil
+	right, err = s.ready(c.right)
+	return left, right, err
+}
+
+func (s *searcher) ready(o operand) (estimate int64, err error) {
+	if err := s.know(o); err != nil {
+		return 0, err
+	}
+	needed, err := s.needed(o)
+	return needed.estimate, err
 }
 
 // setOf returns the spans that come out of a pipeline over a causal operator.
 func (s *searcher) setOf(p *pipe, c *caused) (spanSet, error) {
 	left, right, err := s.sides(c)
+	if err != nil {
+		return nil, err
+	}
+	if left < right {
+		err = s.know(c.left)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +160,12 @@ func (g *reach) step(d side) *Step {
 
 // runLeft goes from all left-hand spans to the right.
 func (s *searcher) runLeft(p *pipe, c *caused, want *wanted, estimate int64) error {
+	if err := s.know(c.left); err != nil {
+		return err
+	}
 	g := s.newReach(c)
+	defer g.forget()
 	if err := g.fromLeft(estimate); err != nil {
-		g.leave()
 		return err
 	}
 	all, err := g.components(func(*reachNode) bool { return true })

@@ -4,6 +4,8 @@ import (
 	"iter"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelscope/otelscope/internal/causal"
 )
 
 // member says of single spans whether an operand stands for them.
@@ -18,6 +20,9 @@ func (s *searcher) member(o operand) member {
 			return simple{o.predicate, s.opts.Range}
 		}
 	case *caused:
+		if o.known == nil {
+			return &led{reach: s.newReach(o), listed: spanSet{}}
+		}
 		return o.known
 	case *nested:
 		if o.known != nil {
@@ -75,6 +80,53 @@ func (m *traced) of(id pcommon.TraceID) (spanSet, error) {
 	}
 	m.traces[id] = set
 	return set, nil
+}
+
+// led is a causal operator of which not all spans are known. What may be one,
+// and is asked for, waits until it is decided.
+type led struct {
+	*reach
+	waiting []spanKey
+	listed  spanSet
+}
+
+// has reports whether the span may be one.
+func (m *led) has(r *Record) (bool, error) {
+	is, err := m.right.has(r)
+	if is && err == nil {
+		m.waiting = append(m.waiting, r.key())
+	}
+	return is, err
+}
+
+// decide finds out about the spans that wait.
+func (m *led) decide() error {
+	if len(m.waiting) == 0 {
+		return nil
+	}
+	from := make([]int, len(m.waiting))
+	asked := map[causal.SpanRef]bool{}
+	for i, key := range m.waiting {
+		var err error
+		if from[i], err = m.place(key.ref); err != nil {
+			return err
+		}
+		asked[key.ref] = true
+	}
+	m.waiting = m.waiting[:0]
+	if err := m.explore(from, m.op.toLeft); err != nil {
+		return err
+	}
+	parts, err := m.components(func(n *reachNode) bool { return asked[n.ref] })
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		for _, key := range part.spans {
+			m.listed[key.identity()] = key.start
+		}
+	}
+	return nil
 }
 
 // spans yields the spans that an operand stands for, from a key on, the latest

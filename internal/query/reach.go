@@ -129,6 +129,28 @@ func (g *reach) read(places []int) error {
 				return err
 			}
 		}
+		if err := g.decide(refs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide finds out which spans are left-hand ones of those that may be.
+func (g *reach) decide(refs []causal.SpanRef) error {
+	m, ok := g.left.(*led)
+	if !ok {
+		return nil
+	}
+	if err := m.decide(); err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		n := &g.nodes[g.places[ref]]
+		n.left = slices.DeleteFunc(n.left, func(h half) bool {
+			_, is := m.listed[n.key(h).identity()]
+			return !is
+		})
 	}
 	return nil
 }

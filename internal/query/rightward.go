@@ -170,22 +170,33 @@ func (r *rightward) leftTraces() []pcommon.TraceID {
 	return traces
 }
 
-// leftOf returns the left-hand spans of a trace.
+// leftOf returns the nodes of a trace that have left-hand spans.
 func (r *rightward) leftOf(id pcommon.TraceID) ([]int, error) {
 	t, err := r.s.load(id)
 	if err != nil {
 		return nil, err
 	}
+	_, undecided := r.left.(*led)
+	var in []bool
+	if !undecided {
+		in = r.s.spansOf(r.op.left, t)
+	}
 	var from []int
-	for i, is := range r.s.spansOf(r.op.left, t) {
-		if !is {
+	for i, rec := range t.records {
+		if !undecided && !in[i] {
 			continue
 		}
-		at, err := r.place(t.records[i].Ref)
+		at, err := r.place(rec.Ref)
 		if err != nil {
 			return nil, err
 		}
 		from = append(from, at)
+	}
+	if undecided {
+		if err := r.read(from); err != nil {
+			return nil, err
+		}
+		from = slices.DeleteFunc(from, func(at int) bool { return len(r.nodes[at].left) == 0 })
 	}
 	return from, nil
 }

@@ -46,10 +46,14 @@ func (s *searcher) know(o operand) (err error) {
 		}
 		return s.know(o.right)
 	case *caused:
-		o.known, err = s.setOf(&pipe{source: o}, o)
+		if o.known == nil {
+			o.known, err = s.setOf(&pipe{source: o}, o)
+		}
 	case *nested:
 		if c, ok := o.pipe.source.(*caused); ok {
-			o.known, err = s.setOf(o.pipe, c)
+			if o.known == nil {
+				o.known, err = s.setOf(o.pipe, c)
+			}
 			return err
 		}
 		return s.know(o.pipe.source)
