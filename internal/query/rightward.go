@@ -114,15 +114,16 @@ func (r *rightward) isCandidate(n *reachNode) bool { return n.gone[r.op.toLeft.i
 // close explores what else the left-hand traces lead to that were found, and
 // what leads there; false says that there was nothing more.
 func (r *rightward) close() (more bool, err error) {
+	var lefts []int
 	for _, id := range r.leftTraces() {
 		from, err := r.leftOf(id)
 		if err != nil {
 			return false, err
 		}
-		if err := r.explore(from, r.op.toLeft.other()); err != nil {
-			return false, err
-		}
-		more = true
+		lefts = append(lefts, from...)
+	}
+	if err := r.explore(lefts, r.op.toLeft.other()); err != nil {
+		return false, err
 	}
 	var rights []int
 	for at := range r.nodes {
@@ -132,7 +133,7 @@ func (r *rightward) close() (more bool, err error) {
 		}
 	}
 	r.toRight.Spans = int64(len(r.nodes))
-	return more || len(rights) > 0, r.explore(rights, r.op.toLeft)
+	return len(lefts)+len(rights) > 0, r.explore(rights, r.op.toLeft)
 }
 
 // isLed reports whether something on the left may lead to a node.

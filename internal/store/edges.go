@@ -13,8 +13,8 @@ import (
 // refSet is a set of spans' names, none of them zero.
 type refSet map[causal.SpanRef]struct{}
 
-// newRefSet returns a set and its members.
-func newRefSet(refs []causal.SpanRef) (refSet, []causal.SpanRef) {
+// newRefSet returns a set and its members, in the order for a question.
+func newRefSet(refs []causal.SpanRef, kind block.Kind) (refSet, []causal.SpanRef) {
 	set := make(refSet, len(refs))
 	for _, r := range refs {
 		if !r.IsZero() {
@@ -25,6 +25,7 @@ func newRefSet(refs []causal.SpanRef) (refSet, []causal.SpanRef) {
 	for r := range set {
 		members = append(members, r)
 	}
+	kind.Order(members)
 	return set, members
 }
 
@@ -35,7 +36,7 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 		return nil, err
 	}
 	defer e.views.release(v)
-	set, refs := newRefSet(refs)
+	set, refs := newRefSet(refs, block.OfSpans)
 	var m merger
 	for _, p := range v.sources() {
 		spans, err := p.named(ctx, refs)
@@ -56,7 +57,7 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 
 // Referring implements Store.
 func (e *engine) Referring(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs)
+	set, refs := newRefSet(refs, block.OfReferring)
 	return e.naming(ctx, set, limit, question{
 		block: func(b *block.Block) ([]uint32, error) { return b.ReferringRows(ctx, refs) },
 		head:  func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
@@ -65,7 +66,7 @@ func (e *engine) Referring(ctx context.Context, refs []causal.SpanRef, limit int
 
 // Causing implements Store.
 func (e *engine) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs)
+	set, refs := newRefSet(refs, block.OfCausing)
 	return e.naming(ctx, set, limit, question{
 		block: func(b *block.Block) ([]uint32, error) { return b.CausingRows(ctx, refs) },
 		head:  func(h *head.Head) []uint32 { return h.CausingRows(refs) },

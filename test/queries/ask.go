@@ -65,7 +65,7 @@ var questions = []question{
 	{Name: "search: failures of one operation", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(k *known) string {
 		return search(failed(k.failure(false)))
 	}},
-	{Name: "search: 404s of one route", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(k *known) string {
+	{Name: "search: a regular expression and a comparison", times: 0.2, least: 1, count: countList("spansets"), path: func(k *known) string {
 		return search(fmt.Sprintf(`{ span.http.response.status_code >= 400 && span.http.route =~ "%s.*" && kind = server }`, strings.TrimSuffix(k.one(k.content.notFound), "/{id}")))
 	}},
 	{Name: "search: slow spans", times: 0.2, goal: 100, least: 0, count: countList("spansets"), path: func(*known) string {

@@ -35,16 +35,15 @@ type arrived struct {
 }
 
 func (o options) intake(ctx context.Context, s *server) (*intake, error) {
-	const size = 100
 	g, err := loadgen.NewGRPC(s.at.GRPC, connections)
 	if err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(ctx)
 	in := &intake{sender: g, cancel: cancel, ended: make(chan error, 1)}
-	workers := o.workers(openSenders, size, 1<<62, g, nil)
+	workers := o.workers(openSenders, requestSize, 1<<62, g, nil)
 	go func() {
-		in.ended <- loadgen.Open(running, &in.meter, float64(o.rate)/size, workers)
+		in.ended <- loadgen.Open(running, &in.meter, float64(o.rate)/requestSize, workers)
 	}()
 	in.since()
 	return in, nil

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -9,6 +10,38 @@ import (
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
 )
+
+// Order orders refs as filters have them, for SpanRows, for ReferringRows or for
+// CausingRows: many blocks that are asked for many refs are then gone through
+// from front to back each, which is several times as fast.
+func (k Kind) Order(refs []causal.SpanRef) {
+	type keyed struct {
+		key uint64
+		ref causal.SpanRef
+	}
+	all := make([]keyed, len(refs))
+	for i, ref := range refs {
+		all[i] = keyed{k.print(ref).filterKey(), ref}
+	}
+	slices.SortFunc(all, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
+	for i := range all {
+		refs[i] = all[i].ref
+	}
+}
+
+// Kind is a question about refs.
+type Kind uint64
+
+// The questions of SpanRows, ReferringRows and CausingRows.
+const (
+	OfSpans     = Kind(seedSpan)
+	OfReferring = Kind(seedReferring)
+	OfCausing   = Kind(seedLeading)
+)
+
+func (k Kind) print(ref causal.SpanRef) fingerprint {
+	return idsFingerprint(ref.TraceID, ref.SpanID, uint64(k))
+}
 
 // SpanRows returns the rows that have one of the ids, rising, and perhaps some
 // that do not: fingerprints may be shared.
@@ -38,6 +71,9 @@ func (b *Block) ReferringRows(ctx context.Context, refs []causal.SpanRef) ([]uin
 func (b *Block) CausingRows(ctx context.Context, refs []causal.SpanRef) ([]uint32, error) {
 	if !b.ids.leading.there {
 		return b.ReferringRows(ctx, refs)
+	}
+	if len(b.ids.leading.first) == 0 {
+		return nil, nil
 	}
 	prints := b.known(len(refs), func(i int) fingerprint { return leadingFingerprint(refs[i]) })
 	return b.rowsOf(&b.ids.leading.run, prints)
