@@ -19,12 +19,12 @@ func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
 		return err
 	}
 	if left < right/rarer && left <= int64(s.opts.MaxVisited) {
-		visited := s.visited
+		visited, held := s.visited, s.held-s.loaded.bytes
 		err := s.runLeft(p, c, want, left)
 		if tooMuch := (*BoundError)(nil); want.given > 0 || !errors.As(err, &tooMuch) {
 			return err
 		}
-		s.visited = visited
+		s.visited, s.held, want.pending = visited, held+s.loaded.bytes, nil
 		_, err = s.runRight(p, c, want, right, s.opts.MaxVisited)
 		return err
 	}
