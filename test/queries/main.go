@@ -25,7 +25,6 @@ import (
 
 type options struct {
 	binary, config, dir, out string
-	data                     string
 	spans, rate              int
 	samples                  int
 	subscribers              int
