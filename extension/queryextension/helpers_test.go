@@ -288,9 +288,17 @@ func native(service, node, event string, fill ...func(ptrace.Span)) ptrace.Trace
 	return td
 }
 
+// write stores batches, and comes again as long as the store says so.
 func write(t *testing.T, s store.Store, batches ...ptrace.Traces) {
 	for _, td := range batches {
-		require.NoError(t, s.Write(t.Context(), td))
+		err := s.Write(t.Context(), td)
+		for begun := time.Now(); time.Since(begun) < waitFor; err = s.Write(t.Context(), td) {
+			// A write waits for room before it says that there is none.
+			if _, later := errors.AsType[*store.UnavailableError](err); !later {
+				break
+			}
+		}
+		require.NoError(t, err)
 	}
 }
 
