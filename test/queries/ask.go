@@ -157,6 +157,7 @@ func (o options) while(ctx context.Context, s *server, r *results, k *known) err
 func (o options) ask(ctx context.Context, client *http.Client, base string, q question, k *known) (asked, error) {
 	var h loadgen.Histogram
 	n := max(5, int(q.times*float64(o.samples)))
+	missing := 0
 	for i := range n {
 		path := q.path(k)
 		begin := time.Now()
@@ -164,6 +165,10 @@ func (o options) ask(ctx context.Context, client *http.Client, base string, q qu
 		took := time.Since(begin)
 		if err != nil {
 			return asked{}, err
+		}
+		if status == http.StatusNotFound && k.sampledOut > 0 {
+			missing++
+			continue
 		}
 		if status != http.StatusOK {
 			return asked{}, fmt.Errorf("GET %s: %d: %.300s", path, status, body)
@@ -176,12 +181,16 @@ func (o options) ask(ctx context.Context, client *http.Client, base string, q qu
 		if err != nil {
 			return asked{}, fmt.Errorf("GET %s: %w", path, err)
 		}
+		if found < q.least && k.sampledOut > 0 {
+			missing++
+			continue
+		}
 		if found < q.least {
 			return asked{}, fmt.Errorf("GET %s: %d came back, at least %d were expected: %.300s", path, found, q.least, body)
 		}
 	}
 	c := h.Counts()
-	return asked{Question: q.Name, Samples: c.Total(), P50ms: ms(c.Quantile(0.5)), P99ms: ms(c.Quantile(0.99)), MaxMs: ms(c.Quantile(1)), Goal: q.goal}, nil
+	return asked{Question: q.Name, Samples: c.Total(), P50ms: ms(c.Quantile(0.5)), P99ms: ms(c.Quantile(0.99)), MaxMs: ms(c.Quantile(1)), Goal: q.goal, Missing: missing}, nil
 }
 
 func get(ctx context.Context, client *http.Client, address string) (body []byte, status int, err error) {

@@ -30,16 +30,19 @@ const (
 
 // known is what can be asked for afterwards.
 type known struct {
-	content  content
-	mu       sync.Mutex
-	requests []request // some of those that were acknowledged
-	seen     int
-	events   []string // of the shop
-	failures []string // of the shop: events with a failed outcome
-	entities []string
-	groups   []string
-	workers  []process // payment workers: they live long
-	rand     *rand.Rand
+	content content
+	// sampledOut is how many of the spans are not stored: any question may be
+	// about one of them then.
+	sampledOut int64
+	mu         sync.Mutex
+	requests   []request // some of those that were acknowledged
+	seen       int
+	events     []string // of the shop
+	failures   []string // of the shop: events with a failed outcome
+	entities   []string
+	groups     []string
+	workers    []process // payment workers: they live long
+	rand       *rand.Rand
 }
 
 func newKnown(seed uint64) (*known, error) {
@@ -201,12 +204,28 @@ func (o options) fill(ctx context.Context, s *server, r *results) (*known, error
 	if err != nil {
 		return nil, err
 	}
+	var status struct {
+		Components struct {
+			Pressure struct {
+				Spans struct {
+					SampledOut map[string]int64 `json:"sampled_out"`
+				} `json:"spans"`
+			} `json:"pressure"`
+		} `json:"components"`
+	}
+	if err := s.api.Status(ctx, &status); err != nil {
+		return nil, err
+	}
+	for _, n := range status.Components.Pressure.Spans.SampledOut {
+		k.sampledOut += n
+	}
 	r.Filled = filled{
-		Spans: stats.Spans, Seconds: took.Seconds(), Blocks: stats.Blocks, BlockMB: float64(stats.BlockBytes) / 1e6,
+		SampledOut: k.sampledOut,
+		Spans:      stats.Spans, Seconds: took.Seconds(), Blocks: stats.Blocks, BlockMB: float64(stats.BlockBytes) / 1e6,
 		BytesPerSpan: float64(stats.BlockBytes) / float64(max(1, stats.Spans-stats.HeadSpans)), PeakRSSMB: float64(rss) / 1e6,
 	}
-	fmt.Printf("  %d spans in %.0f s, %d blocks, %.0f MB, %.0f bytes a span, peak RSS %.0f MB\n",
-		stats.Spans, r.Filled.Seconds, stats.Blocks, r.Filled.BlockMB, r.Filled.BytesPerSpan, r.Filled.PeakRSSMB)
+	fmt.Printf("  %d spans in %.0f s, %d blocks, %.0f MB, %.0f bytes a span, peak RSS %.0f MB, %d sampled out\n",
+		stats.Spans, r.Filled.Seconds, stats.Blocks, r.Filled.BlockMB, r.Filled.BytesPerSpan, r.Filled.PeakRSSMB, k.sampledOut)
 	return k, nil
 }
 

@@ -31,6 +31,7 @@ type filled struct {
 	BlockMB      float64 `json:"block_mb"`
 	BytesPerSpan float64 `json:"bytes_per_span"`
 	PeakRSSMB    float64 `json:"peak_rss_mb"`
+	SampledOut   int64   `json:"sampled_out"` // under pressure, while they were sent
 }
 
 type asked struct {
@@ -40,6 +41,7 @@ type asked struct {
 	P99ms    float64 `json:"p99_ms"`
 	MaxMs    float64 `json:"max_ms"`
 	Goal     float64 `json:"goal_ms,omitempty"`
+	Missing  int     `json:"missing,omitempty"` // asked for, and sampled out
 }
 
 // save writes the report and its figures.
@@ -60,7 +62,7 @@ func (r *results) markdown() string {
 	fmt.Fprintf(&b, "# Questions, measured\n\nWritten by `make queries` (`%s`).\n\n", r.Command)
 	fmt.Fprintf(&b, "%s, %d cores, %d MB; %s; store on %s; %s, GOGC=%s, GOMEMLIMIT=%s. Load generator and collector share the cores; load average when the run began: %.1f.\n\n", e.CPU, e.Cores, e.MemoryMB, e.Kernel, e.FileSystem, e.Go, e.GOGC, e.GOMEMLIMIT, r.Load)
 	f := r.Filled
-	fmt.Fprintf(&b, "Stored by the whole pipeline first: %d spans in %.0f s (%.0f a second), %d blocks of %.0f MB together, %.0f bytes a span, peak RSS %.0f MB. ", f.Spans, f.Seconds, float64(f.Spans)/f.Seconds, f.Blocks, f.BlockMB, f.BytesPerSpan, f.PeakRSSMB)
+	fmt.Fprintf(&b, "Stored by the whole pipeline first: %d spans in %.0f s (%.0f a second), %d blocks of %.0f MB together, %.0f bytes a span, peak RSS %.0f MB; %d spans more were sampled out under pressure. ", f.Spans, f.Seconds, float64(f.Spans)/f.Seconds, f.Blocks, f.BlockMB, f.BytesPerSpan, f.PeakRSSMB, f.SampledOut)
 	fmt.Fprintf(&b, "All of them began within the hour that is searched. Then the questions were asked over HTTP, one at a time, while %d spans a second kept coming in (%.0f did; durable p99 %.1f ms). Peak RSS at the end: %.0f MB.\n\n", r.Rate, r.Quiet.PerSecond, r.Quiet.P99ms, r.PeakRSSMB)
 	b.WriteString("| question | asked | p50 ms | p99 ms | max ms | goal (p99) | |\n|---|---:|---:|---:|---:|---:|---|\n")
 	for _, a := range r.Answers {
