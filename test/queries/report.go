@@ -73,6 +73,9 @@ func (r *results) markdown() string {
 				kept = "SHORT"
 			}
 		}
+		if a.Missing > 0 {
+			kept += fmt.Sprintf(" (%d were sampled out)", a.Missing)
+		}
 		fmt.Fprintf(&b, "| %s | %d | %.2f | %.2f | %.2f | %s | %s |\n", a.Question, a.Samples, a.P50ms, a.P99ms, a.MaxMs, goal, kept)
 	}
 	t := r.Tails
