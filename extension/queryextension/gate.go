@@ -34,3 +34,10 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	p.retryAfter = "1"
 	return nil, p
 }
+
+// takeTurn waits for a place for a question that may take long, and returns the
+// store to put it to; leave gives the place back.
+func (a *api) takeTurn(ctx context.Context) (src polite, leave func(), err error) {
+	leave, err = a.searches.enter(ctx)
+	return polite{a.store}, leave, err
+}

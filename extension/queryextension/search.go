@@ -100,12 +100,12 @@ func (a *api) searchOptions(req *http.Request) (opts query.SearchOptions, err er
 
 // find runs a search when there is room for one.
 func (a *api) find(ctx context.Context, q *traceql.Query, opts query.SearchOptions) (query.Answer, error) {
-	leave, err := a.searches.enter(ctx)
+	src, leave, err := a.takeTurn(ctx)
 	if err != nil {
 		return query.Answer{}, err
 	}
 	defer leave()
-	return query.Search(ctx, polite{a.store}, q, opts)
+	return query.Search(ctx, src, q, opts)
 }
 
 func (a *api) newSearchJSON(found query.Answer) (searchJSON, error) {

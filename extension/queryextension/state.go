@@ -47,12 +47,12 @@ func (a *api) state(w http.ResponseWriter, req *http.Request) error {
 	if opts.Limit, err = limitOf(req); err != nil {
 		return err
 	}
-	leave, err := a.searches.enter(req.Context())
+	src, leave, err := a.takeTurn(req.Context())
 	if err != nil {
 		return err
 	}
 	defer leave()
-	found, err := query.EntityState(req.Context(), polite{a.store}, entity, opts)
+	found, err := query.EntityState(req.Context(), src, entity, opts)
 	if err != nil {
 		return err
 	}

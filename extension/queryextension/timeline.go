@@ -37,12 +37,12 @@ func (a *api) timeline(w http.ResponseWriter, req *http.Request) error {
 	if opts.Limit, err = limitOf(req); err != nil {
 		return err
 	}
-	leave, err := a.searches.enter(req.Context())
+	src, leave, err := a.takeTurn(req.Context())
 	if err != nil {
 		return err
 	}
 	defer leave()
-	found, err := query.ProcessTimeline(req.Context(), polite{a.store}, process, opts)
+	found, err := query.ProcessTimeline(req.Context(), src, process, opts)
 	if err != nil {
 		return err
 	}

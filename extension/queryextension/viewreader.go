@@ -18,7 +18,7 @@ type viewReader struct {
 	attrs  []otlpwire.Attr
 	span   views.Span
 	open   bool // the span that was read last is an open call
-	edges  [1]causal.Edge
+	edges  query.EdgeReader
 	texts  map[string]string
 
 	origin        []byte // that service and node are of
@@ -29,7 +29,7 @@ type viewReader struct {
 const maxTexts = 1 << 16
 
 // read returns a span that is valid until the next call; its texts stay.
-func (r *viewReader) read(s store.Span) (*views.Span, error) {
+func (r *viewReader) read(s store.Span) (_ *views.Span, err error) {
 	if err := r.readOrigin(s.Origin); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,8 @@ func (r *viewReader) read(s store.Span) (*views.Span, error) {
 	if r.span.Failed && r.span.Error == "" {
 		r.span.Error = r.text(p.StatusMessage)
 	}
-	return &r.span, r.readEdges(s.Bytes)
+	r.span.Edges, err = r.edges.Edges(p)
+	return &r.span, err
 }
 
 // readAttributes takes the first attribute of each key.
@@ -80,21 +81,6 @@ func (r *viewReader) readAttributes() {
 			state = true
 		}
 	}
-}
-
-// readEdges takes the usual case, a parent and no links, by itself.
-func (r *viewReader) readEdges(span []byte) (err error) {
-	p := &r.parsed
-	if len(p.Links) > 0 {
-		r.span.Edges, err = query.EdgesOf(span)
-		return err
-	}
-	parent := causal.SpanRef{TraceID: p.TraceID, SpanID: p.ParentSpanID}
-	if !parent.IsZero() && !r.span.Ref.IsZero() && parent != r.span.Ref {
-		r.edges[0] = causal.Edge{Type: causal.ParentChild, Cause: parent, Effect: r.span.Ref, Confidence: 1, Rule: query.RuleParent}
-		r.span.Edges = r.edges[:]
-	}
-	return nil
 }
 
 // readOrigin reads what spans of one origin share. Neighbours do, and are then

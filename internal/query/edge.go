@@ -35,6 +35,16 @@ func EdgesOf(span []byte) ([]causal.Edge, error) {
 	return t.edges, nil
 }
 
+// EdgeReader is EdgesOf for spans that were parsed already, one after the other.
+// The zero value is ready.
+type EdgeReader struct{ reader reader }
+
+// Edges returns the edges that a span tells; they are the caller's.
+func (r *EdgeReader) Edges(span *otlpwire.Span) ([]causal.Edge, error) {
+	t, err := r.reader.tell(span)
+	return t.edges, err
+}
+
 // told is what a span tells of causality.
 type told struct {
 	ref        causal.SpanRef

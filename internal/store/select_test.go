@@ -243,13 +243,15 @@ func TestSelectWhileThingsMove(t *testing.T) {
 		}
 		return store.Compact(st)
 	})
+	var checked atomic.Int64
 	for range 3 {
 		repeat(func() error {
 			before := written.Load()
+			checked.Add(1)
 			return checkMoving(st, before)
 		})
 	}
-	time.Sleep(time.Second)
+	require.Eventually(t, func() bool { return len(errs) > 0 || checked.Load() > 60 && written.Load() > 60 }, time.Minute, time.Millisecond)
 	close(stop)
 	wg.Wait()
 	close(errs)
