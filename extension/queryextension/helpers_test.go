@@ -363,7 +363,7 @@ func (s *sampling) noted() []float64 {
 
 // awaitLevel waits until the monitor, which the extension steps, is there.
 func (c *client) awaitLevel(t *testing.T, level pressure.Level) {
-	require.Eventually(t, func() bool { return c.extension.monitor.Level() == level }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.extension.monitor.Level() == level }, time.Minute, time.Millisecond)
 }
 
 // put sends JSON.

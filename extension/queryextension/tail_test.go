@@ -139,7 +139,7 @@ func TestReadersThatLeaveLeaveNothing(t *testing.T) {
 }
 
 func (c *client) awaitTails(t *testing.T, n int) {
-	require.Eventually(t, func() bool { return c.extension.tail.Stats().Subscriptions == n }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.extension.tail.Stats().Subscriptions == n }, time.Minute, time.Millisecond)
 }
 
 func TestStoppingPipelinesEndTails(t *testing.T) {

@@ -216,7 +216,7 @@ func TestDeathAfterPartOfABatch(t *testing.T) {
 		require.NoError(t, exportHTTP(r.http, otlp(fmt.Sprint("s", i))))
 	}
 	close(hold)
-	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 5 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 5 }, time.Minute, time.Millisecond)
 	require.Equal(t, []string{"first", "s0", "s1", "s2", "s3"}, r.pipeline.names())
 	require.Equal(t, int64(1), r.counts.restarts.Load())
 }
@@ -338,7 +338,7 @@ func TestShutdownWithRequestsUnderWay(t *testing.T) {
 	grpcErr := make(chan error, 1)
 	go func() { grpcErr <- exportHTTP(r.http, otlp("s")) }()
 	<-entered
-	require.Eventually(t, func() bool { return r.decided() == 3 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.decided() == 3 }, time.Minute, time.Millisecond)
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

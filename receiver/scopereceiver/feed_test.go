@@ -64,7 +64,7 @@ func TestHighPriorityOvertakes(t *testing.T) {
 	send("r", "high")
 	send("r", "high")
 	close(hold)
-	require.Eventually(t, func() bool { return len(r.pipeline.names()) == n }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.pipeline.names()) == n }, time.Minute, time.Millisecond)
 	require.Equal(t, []string{
 		"p normal 1", "p low 2", "r high 6", "r high 7", "p low 3", "p high 5", "q low 4",
 	}, r.pipeline.names())

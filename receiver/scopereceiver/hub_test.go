@@ -156,7 +156,7 @@ func TestStatus(t *testing.T) {
 	body := at("p", "c", "call", 1, `"name":"f"`) + at("p", "m", "mark", 2, `"name":"n"`) + `{"kind":"cal"}`
 	require.Equal(t, http.StatusOK, r.post(body).status)
 	require.Equal(t, http.StatusOK, r.post(body).status)
-	require.Eventually(t, func() bool { return r.pool.sizes.count() == 2 && r.pool.load().busy == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.pool.sizes.count() == 2 && r.pool.load().busy == 0 }, time.Minute, time.Millisecond)
 	text, err := json.Marshal(h.status()())
 	require.NoError(t, err)
 	var got receiverStatus

@@ -59,7 +59,7 @@ func (r *rig) send(name string, n int, priority string) <-chan reply {
 		}
 		replies <- got
 	}()
-	require.Eventually(r.t, func() bool { return r.decided() > before }, 5*time.Second, time.Millisecond)
+	require.Eventually(r.t, func() bool { return r.decided() > before }, time.Minute, time.Millisecond)
 	return replies
 }
 
@@ -218,11 +218,11 @@ func TestWorkersScale(t *testing.T) {
 		}
 		require.Equal(t, http.StatusOK, r.post(body).status)
 	}
-	require.Eventually(t, func() bool { return r.pool.count() == 5 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.pool.count() == 5 }, time.Minute, time.Millisecond)
 	require.Equal(t, 20, batchTarget(r.pool.load(), cfg.Batch))
 	metadatatest.AssertEqualScopeReceiverWorkers(t, r.telemetry, []metricdata.DataPoint[int64]{{Value: 5}}, metricdatatest.IgnoreTimestamp())
 	close(hold)
-	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 500 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.pipeline.names()) == 500 }, time.Minute, time.Millisecond)
 
 	// Workers that are not needed end without losing anything.
 	require.NoError(t, r.pool.SetWorkers(1, 1))
@@ -245,7 +245,7 @@ func TestExpireIdle(t *testing.T) {
 	r := start(t, cfg, nil)
 	require.Equal(t, http.StatusOK, r.post(mark("old")).status)
 	require.Equal(t, 1, r.handler.stats().DedupEntries)
-	require.Eventually(t, func() bool { return r.handler.stats().DedupEntries == 0 }, 30*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return r.handler.stats().DedupEntries == 0 }, time.Minute, 5*time.Millisecond)
 	metadatatest.AssertEqualScopeReceiverDedupEntries(t, r.telemetry, []metricdata.DataPoint[int64]{{Value: 0}}, metricdatatest.IgnoreTimestamp())
 	require.NoError(t, r.Shutdown(context.Background()))
 }
@@ -267,7 +267,7 @@ func TestMetrics(t *testing.T) {
 	metadatatest.AssertEqualScopeReceiverUnwoundCalls(t, r.telemetry, point(0), metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	metadatatest.AssertEqualScopeReceiverStoredDeadLetters(t, r.telemetry, point(2), metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 	metadatatest.AssertEqualScopeReceiverRingBytes(t, r.telemetry, point(0), metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
-	require.Eventually(t, func() bool { return r.pool.sizes.count() == 3 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.pool.sizes.count() == 3 }, time.Minute, time.Millisecond)
 	sizes, err := r.telemetry.GetMetric("otelcol_scope_receiver_batch_size")
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), sizes.Data.(metricdata.Histogram[int64]).DataPoints[0].Count)
