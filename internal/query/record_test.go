@@ -1,6 +1,7 @@
 package query
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -180,7 +181,9 @@ func TestMatcher(t *testing.T) {
 		m, err := NewMatcher(parsed(t, text))
 		require.NoError(t, err, text)
 		require.Equal(t, want, m.Matches(r), text)
-		require.Zero(t, testing.AllocsPerRun(10, func() { m.Matches(r) }), text)
+		if !strings.Contains(text, "~") { // regexp keeps its machines in a sync.Pool, which forgets
+			require.Zero(t, testing.AllocsPerRun(10, func() { m.Matches(r) }), text)
+		}
 	}
 }
 

@@ -236,7 +236,7 @@ func (r *rig) requireTaken(id string) {
 	require.Eventually(r.t, func() bool {
 		names := r.pipeline.names()
 		return len(names) > 0 && names[len(names)-1] == id
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func TestExpireIdle(t *testing.T) {
