@@ -194,7 +194,7 @@ func (e *engine) writeBlock(rows []block.Row, info manifest.Block, summary []byt
 	if err != nil {
 		return nil, err
 	}
-	b, err := block.Open(e.cfg.FS, e.blocksDir(), number)
+	b, err := e.blocks.Open(number)
 	if err != nil {
 		e.orphans = append(e.orphans, number)
 		return nil, err

@@ -13,8 +13,8 @@ import (
 // refSet is a set of spans' names, none of them zero.
 type refSet map[causal.SpanRef]struct{}
 
-// newRefSet returns a set and its members, in the order for a question.
-func newRefSet(refs []causal.SpanRef, kind block.Kind) (refSet, []causal.SpanRef) {
+// newRefSet returns a set and its members.
+func newRefSet(refs []causal.SpanRef) (refSet, []causal.SpanRef) {
 	set := make(refSet, len(refs))
 	for _, r := range refs {
 		if !r.IsZero() {
@@ -25,7 +25,6 @@ func newRefSet(refs []causal.SpanRef, kind block.Kind) (refSet, []causal.SpanRef
 	for r := range set {
 		members = append(members, r)
 	}
-	kind.Order(members)
 	return set, members
 }
 
@@ -36,10 +35,11 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 		return nil, err
 	}
 	defer e.views.release(v)
-	set, refs := newRefSet(refs, block.OfSpans)
+	set, refs := newRefSet(refs)
+	asked := e.named(refs)
 	var m merger
 	for _, p := range v.sources() {
-		spans, err := p.named(ctx, refs)
+		spans, err := p.named(ctx, asked)
 		if err != nil {
 			return nil, err
 		}
@@ -57,19 +57,19 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 
 // Referring implements Store.
 func (e *engine) Referring(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs, block.OfReferring)
+	set, refs := newRefSet(refs)
 	return e.naming(ctx, set, limit, question{
-		block: func(b *block.Block) ([]uint32, error) { return b.ReferringRows(ctx, refs) },
-		head:  func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
+		blocks: func() *block.Question { return e.blocks.Referring(refs) },
+		head:   func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
 	}, head.AppendRefs)
 }
 
 // Causing implements Store.
 func (e *engine) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs, block.OfCausing)
+	set, refs := newRefSet(refs)
 	return e.naming(ctx, set, limit, question{
-		block: func(b *block.Block) ([]uint32, error) { return b.CausingRows(ctx, refs) },
-		head:  func(h *head.Head) []uint32 { return h.CausingRows(refs) },
+		blocks: func() *block.Question { return e.blocks.Causing(refs) },
+		head:   func(h *head.Head) []uint32 { return h.CausingRows(refs) },
 	}, head.AppendEffects)
 }
 
@@ -95,8 +95,8 @@ func (e *engine) Correlation(ctx context.Context, id string, limit int) ([]Span,
 		return nil, false, e.usable(ctx)
 	}
 	return e.search(ctx, limit, question{
-		block: func(b *block.Block) ([]uint32, error) { return b.CorrelationRows(ctx, id) },
-		head:  func(h *head.Head) []uint32 { return h.CorrelationRows(id) },
+		blocks: func() *block.Question { return e.blocks.Correlation(id) },
+		head:   func(h *head.Head) []uint32 { return h.CorrelationRows(id) },
 		match: func(span []byte) (bool, error) {
 			info, err := head.Peek(span)
 			return string(info.Correlation) == id, err
@@ -106,9 +106,9 @@ func (e *engine) Correlation(ctx context.Context, id string, limit int) ([]Span,
 
 // question asks for spans that match. The parts of a store say which rows may.
 type question struct {
-	block func(*block.Block) ([]uint32, error)
-	head  func(*head.Head) []uint32
-	match func(span []byte) (bool, error)
+	blocks func() *block.Question // of those that are open
+	head   func(*head.Head) []uint32
+	match  func(span []byte) (bool, error)
 }
 
 // search answers a question with at most limit spans, by start time.
@@ -118,7 +118,7 @@ func (e *engine) search(ctx context.Context, limit int, q question) (_ []Span, m
 		return nil, false, err
 	}
 	defer e.views.release(v)
-	s := searcher{ctx: ctx, question: q, sources: v.sources(), limit: max(limit, 0)}
+	s := searcher{ctx: ctx, engine: e, question: q, asked: q.blocks(), sources: v.sources(), limit: max(limit, 0)}
 	for i := range s.sources {
 		if err := s.source(i); err != nil {
 			return nil, false, err
@@ -141,7 +141,9 @@ func (e *engine) search(ctx context.Context, limit int, q question) (_ []Span, m
 // looked at again. Of several versions that match the first part's is taken
 // for the span, so that each identity comes once.
 type searcher struct {
+	*engine
 	question
+	asked   *block.Question
 	ctx     context.Context
 	sources []source // the oldest first
 	limit   int
@@ -158,7 +160,7 @@ func (s *searcher) source(i int) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	rows, err := s.sources[i].candidates(&s.question)
+	rows, err := s.candidates(s.sources[i])
 	if err != nil {
 		return err
 	}
@@ -173,6 +175,14 @@ func (s *searcher) source(i int) error {
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// candidates returns the rows of a part that may be an answer, rising.
+func (s *searcher) candidates(of source) ([]uint32, error) {
+	if of.part != nil {
+		return of.part.block.Find(s.ctx, s.asked)
+	}
+	return s.head(of.head), nil
 }
 
 // rows adds what matches of some rows of part i.
@@ -206,11 +216,12 @@ func (s *searcher) confirm(i int, hits []merged) error {
 		}
 	}
 	var all merger
+	asked := s.named(refs)
 	for j := range s.sources {
 		versions := hits
 		if j != i {
 			var err error
-			if versions, err = s.versions(j, refs, wanted, j < i); err != nil {
+			if versions, err = s.versions(j, asked, wanted, j < i); err != nil {
 				return err
 			}
 		}
@@ -237,8 +248,8 @@ func (s *searcher) confirm(i int, hits []merged) error {
 
 // versions returns the versions of wanted spans that part j has. Those that
 // match are marked if the part was searched before.
-func (s *searcher) versions(j int, refs []causal.SpanRef, wanted map[head.Identity]bool, before bool) ([]merged, error) {
-	spans, err := s.sources[j].named(s.ctx, refs)
+func (s *searcher) versions(j int, asked *named, wanted map[head.Identity]bool, before bool) ([]merged, error) {
+	spans, err := s.sources[j].named(s.ctx, asked)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type engine struct {
 	cutParts       int      // parts that were cut into blocks since Open, for the follower
 	keeperCommands chan command
 
+	blocks        *block.Set
 	folder        io.Closer     // the folder's lock
 	stop          chan struct{} // closed by Close
 	committerGone chan struct{}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
@@ -44,7 +45,7 @@ func (e *engine) knownBefore(h *head.Head, changes []head.Change) ([]bool, error
 			at = append(at, i)
 		}
 	}
-	m, err := v.completeInBlocks(spans)
+	m, err := e.completeInBlocks(v, spans)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (v *view) newestStart() (newest uint64) {
 // completeInBlocks returns the complete versions that blocks have of spans, of
 // which only identity and start count; both must be the same. Blocks without a
 // span of that time are not asked.
-func (v *view) completeInBlocks(spans []merged) (*merger, error) {
+func (e *engine) completeInBlocks(v *view, spans []merged) (*merger, error) {
 	m := &merger{}
 	if len(spans) == 0 {
 		return m, nil
@@ -83,15 +84,16 @@ func (v *view) completeInBlocks(spans []merged) (*merger, error) {
 	for i := range spans {
 		starts[spans[i].id] = spans[i].start
 	}
-	refs := make([]causal.SpanRef, 0, len(spans))
+	refs := make([]causal.SpanRef, len(spans))
+	for i := range spans {
+		refs[i] = spans[i].id.Ref()
+	}
+	asked := e.named(refs)
 	for _, p := range v.blocks {
-		refs = refs[:0]
-		for i := range spans {
-			if s := &spans[i]; p.info.StartMin <= s.start && s.start <= p.info.StartMax {
-				refs = append(refs, s.id.Ref())
-			}
+		if !slices.ContainsFunc(spans, func(s merged) bool { return p.info.StartMin <= s.start && s.start <= p.info.StartMax }) {
+			continue
 		}
-		found, err := source{part: p}.named(context.Background(), refs)
+		found, err := source{part: p}.named(context.Background(), asked)
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +141,7 @@ func (e *engine) dropKnown(spans []head.Span) ([]head.Span, error) {
 			old = append(old, s)
 		}
 	}
-	m, err := v.completeInBlocks(old)
+	m, err := e.completeInBlocks(v, old)
 	if err != nil {
 		return nil, err
 	}

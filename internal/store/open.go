@@ -65,6 +65,7 @@ func newEngine(cfg Config) *engine {
 	}
 	e.views.retire = e.retire
 	e.writer = block.NewWriter(cfg.FS, e.blocksDir())
+	e.blocks = block.NewSet(cfg.FS, e.blocksDir())
 	return e
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/otelscope/otelscope/internal/store/block"
 	"github.com/otelscope/otelscope/internal/store/head"
 	"github.com/otelscope/otelscope/internal/store/log"
 	"github.com/otelscope/otelscope/internal/store/manifest"
@@ -94,7 +93,7 @@ func (r *recovery) openBlocks() error {
 	v := &view{live: head.New(0), refs: 1}
 	r.views.current = v
 	for _, info := range r.catalog.Blocks {
-		b, err := block.Open(r.cfg.FS, r.blocksDir(), info.Number)
+		b, err := r.blocks.Open(info.Number)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", info.Number, err)
 		}

@@ -23,7 +23,7 @@ func (e *engine) Select(ctx context.Context, sel Selection) iter.Seq2[Span, erro
 			return
 		}
 		defer e.views.release(v)
-		s := newSelecting(ctx, v, &sel, e.reading)
+		s := newSelecting(ctx, e, v, &sel)
 		defer s.end()
 		if err := s.run(yield); err != nil {
 			yield(Span{}, err)
@@ -40,6 +40,7 @@ func (e *engine) Select(ctx context.Context, sel Selection) iter.Seq2[Span, erro
 // order, no more is read than that takes, and nothing is held but spans that
 // match.
 type selecting struct {
+	engine *engine
 	sel    *Selection
 	filter *filter
 	parts  []*selectPart // the oldest first, as sources
@@ -47,7 +48,6 @@ type selecting struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	tasks   chan *task
-	reading chan struct{} // of the engine
 	readers sync.WaitGroup
 	started int     // readers
 	pending []*task // given to readers, in order
@@ -86,8 +86,8 @@ type task struct {
 
 const maxReaders = 4
 
-func newSelecting(ctx context.Context, v *view, sel *Selection, reading chan struct{}) *selecting {
-	s := &selecting{sel: sel, reading: reading, filter: newFilter(sel), tasks: make(chan *task, 2*maxStarted())}
+func newSelecting(ctx context.Context, e *engine, v *view, sel *Selection) *selecting {
+	s := &selecting{engine: e, sel: sel, filter: newFilter(sel), tasks: make(chan *task, 2*maxStarted())}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	for _, p := range v.sources() {
 		s.parts = append(s.parts, newSelectPart(p, s.filter))
@@ -267,9 +267,9 @@ func (s *selecting) read() {
 	r := newZoneReader(s)
 	for t := range s.tasks {
 		select {
-		case s.reading <- struct{}{}:
+		case s.engine.reading <- struct{}{}:
 			t.hits, t.err = r.read(t)
-			<-s.reading
+			<-s.engine.reading
 		case <-s.ctx.Done():
 			t.err = s.ctx.Err()
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/otelscope/otelscope/internal/causal"
+	"github.com/otelscope/otelscope/internal/store/block"
 	"github.com/otelscope/otelscope/internal/store/head"
 )
 
@@ -26,24 +27,27 @@ func (v *view) sources() []source {
 	return out
 }
 
-// candidates returns the rows that may be an answer, rising.
-func (s source) candidates(q *question) ([]uint32, error) {
-	if s.part != nil {
-		return q.block(s.part.block)
-	}
-	return q.head(s.head), nil
+// named are spans by their ids, a question to the parts of one view.
+type named struct {
+	refs   []causal.SpanRef
+	blocks *block.Question
+}
+
+// named asks for spans by their ids; refs must not change meanwhile.
+func (e *engine) named(refs []causal.SpanRef) *named {
+	return &named{refs, e.blocks.Spans(refs)}
 }
 
 // named returns the versions of the spans with these ids that the part has, and
 // perhaps other spans.
-func (s source) named(ctx context.Context, refs []causal.SpanRef) ([]merged, error) {
+func (s source) named(ctx context.Context, q *named) ([]merged, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if s.part == nil {
-		return s.read(s.head.SpanRows(refs))
+		return s.read(s.head.SpanRows(q.refs))
 	}
-	rows, err := s.part.block.SpanRows(refs)
+	rows, err := s.part.block.Find(ctx, q.blocks)
 	if err != nil {
 		return nil, err
 	}

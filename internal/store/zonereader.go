@@ -145,12 +145,16 @@ func (r *zoneReader) unite(part int) error {
 			refs = append(refs, id.Ref())
 		}
 	}
+	if len(refs) == 0 {
+		return nil
+	}
 	beaten := make([]bool, len(r.found))
+	asked := r.engine.named(refs)
 	for j, p := range r.parts {
-		if j == part || len(refs) == 0 {
+		if j == part {
 			continue
 		}
-		versions, err := p.versions(r.selecting, refs, r.found)
+		versions, err := p.versions(r.selecting, asked, r.found)
 		if err != nil {
 			return err
 		}
@@ -172,10 +176,10 @@ func (r *zoneReader) unite(part int) error {
 }
 
 // versions returns the versions of spans that a part has, and perhaps other
-// spans; refs are the names of those that have any.
-func (p *selectPart) versions(s *selecting, refs []causal.SpanRef, spans []merged) (found []merged, err error) {
+// spans; asked are the names of those that have any.
+func (p *selectPart) versions(s *selecting, asked *named, spans []merged) (found []merged, err error) {
 	if p.part != nil {
-		return p.named(s.ctx, refs)
+		return p.named(s.ctx, asked)
 	}
 	for i := range spans {
 		if !spans[i].id.Exists() {

@@ -127,7 +127,7 @@ func BenchmarkReads(b *testing.B) {
 	dir := b.TempDir()
 	_, err := NewWriter(vfs.OS, dir).Write(1, rows)
 	require.NoError(b, err)
-	blk, err := Open(vfs.OS, dir, 1)
+	blk, err := NewSet(vfs.OS, dir).Open(1)
 	require.NoError(b, err)
 	defer blk.Close()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -162,7 +162,7 @@ func BenchmarkReads(b *testing.B) {
 	b.Run("open", func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
-			other, err := Open(vfs.OS, dir, 1)
+			other, err := NewSet(vfs.OS, dir).Open(1)
 			require.NoError(b, err)
 			require.NoError(b, other.Close())
 		}

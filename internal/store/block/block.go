@@ -48,6 +48,9 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // Block is an open block. Its methods may be called from many goroutines; none
 // may run during or after Close.
 type Block struct {
+	set         *Set
+	slot        slot
+	inSet       bool // slot counts
 	meta        Meta
 	ids         *ids
 	idsFile     vfs.File
@@ -66,9 +69,22 @@ type Block struct {
 // maxOrigins is how many origins an open block remembers.
 const maxOrigins = 128
 
+// Set is a folder's open blocks, which are asked together. Its methods may be
+// called from many goroutines.
+type Set struct {
+	fsys    vfs.FS
+	dir     string
+	filters filters
+}
+
+// NewSet returns a set of blocks of a folder, none open.
+func NewSet(fsys vfs.FS, dir string) *Set { return &Set{fsys: fsys, dir: dir} }
+
 // Open opens a block. Its files stay open until Close; Remove may come first.
-func Open(fsys vfs.FS, dir string, number uint64) (_ *Block, err error) {
+func (s *Set) Open(number uint64) (_ *Block, err error) {
+	fsys, dir := s.fsys, s.dir
 	b := &Block{
+		set:         s,
 		idsName:     filepath.Join(dir, IDsName(number)),
 		parquetName: filepath.Join(dir, ParquetName(number)),
 		origins:     map[uint32][]byte{},
@@ -100,11 +116,20 @@ func Open(fsys vfs.FS, dir string, number uint64) (_ *Block, err error) {
 	if parquetSize != b.meta.ParquetBytes {
 		return nil, &CorruptError{b.parquetName, fmt.Errorf("it has %d bytes, %d were written", parquetSize, b.meta.ParquetBytes)}
 	}
+	filter, err := b.ids.filter()
+	if err != nil {
+		return nil, &CorruptError{b.idsName, err}
+	}
+	b.slot = s.filters.add(filter)
+	b.inSet = true
 	return b, nil
 }
 
-// Close closes the files.
+// Close closes the files, and takes the block out of its set.
 func (b *Block) Close() error {
+	if b.inSet {
+		b.set.filters.drop(b.slot)
+	}
 	var errs []error
 	for _, f := range []vfs.File{b.idsFile, b.parquetFile} {
 		if f != nil {
@@ -158,7 +183,7 @@ func (b *Block) Event(id string) ([]Row, error) {
 
 // find returns the rows that a run has for a fingerprint and is accepts.
 func (b *Block) find(r *run, f fingerprint, is func(span []byte) bool) ([]Row, error) {
-	if !b.ids.filter.Check(f.filterKey()) {
+	if !b.set.filters.has(b.slot, f.filterKey()) {
 		return nil, nil
 	}
 	numbers, err := b.rowsOf(r, []fingerprint{f})

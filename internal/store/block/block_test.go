@@ -33,7 +33,7 @@ func write(tb testing.TB, rows []Row) (vfs.FS, Meta) {
 
 // open opens the block that write wrote, until the test ends.
 func open(tb testing.TB, fsys vfs.FS) *Block {
-	b, err := Open(fsys, "blocks", 7)
+	b, err := NewSet(fsys, "blocks").Open(7)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, b.Close()) })
 	return b
@@ -129,10 +129,10 @@ func TestEmptyBlock(t *testing.T) {
 
 func TestOpenMissing(t *testing.T) {
 	fsys, _ := write(t, realistic(t, 3))
-	_, err := Open(fsys, "blocks", 8)
+	_, err := NewSet(fsys, "blocks").Open(8)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.NoError(t, fsys.Remove("blocks/"+ParquetName(7)))
-	_, err = Open(fsys, "blocks", 7)
+	_, err = NewSet(fsys, "blocks").Open(7)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.Empty(t, fsys.(*memfs.FS).OpenFiles())
 }

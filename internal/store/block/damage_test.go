@@ -139,7 +139,7 @@ func TestTooManyRows(t *testing.T) {
 
 // readEverything asks a block all there is to ask, and returns the first error.
 func readEverything(fsys vfs.FS, rows []Row) (err error) {
-	b, err := Open(fsys, "blocks", 7)
+	b, err := NewSet(fsys, "blocks").Open(7)
 	if err != nil {
 		return err
 	}
@@ -171,10 +171,10 @@ func readEverything(fsys vfs.FS, rows []Row) (err error) {
 func readEdges(b *Block, span []byte) error {
 	refs, group := edgesOf(span)
 	for _, find := range []func() ([]uint32, error){
-		func() ([]uint32, error) { return b.SpanRows(refs) },
-		func() ([]uint32, error) { return b.ReferringRows(context.Background(), refs) },
-		func() ([]uint32, error) { return b.CausingRows(context.Background(), refs) },
-		func() ([]uint32, error) { return b.CorrelationRows(context.Background(), group) },
+		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Spans(refs)) },
+		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Referring(refs)) },
+		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Causing(refs)) },
+		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Correlation(group)) },
 	} {
 		numbers, err := find()
 		if err != nil {
@@ -434,10 +434,13 @@ func FuzzIDs(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if filter, err := x.filter(); err == nil {
+			var all filters
+			_ = all.has(all.add(filter), 1)
+		}
 		for i := range byte(10) {
 			_, _ = x.trace.find(nil, traceFingerprint(pcommon.TraceID{i}), &cursor{})
 			_, _ = x.origin(uint32(i) * 100)
-			_ = x.filter.Check(uint64(i))
 		}
 		for _, r := range rows {
 			refs, group := edgesOf(r.Span)

@@ -1,7 +1,6 @@
 package block
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -11,94 +10,103 @@ import (
 	"github.com/otelscope/otelscope/internal/otlpwire"
 )
 
-// Order orders refs as filters have them, for SpanRows, for ReferringRows or for
-// CausingRows: many blocks that are asked for many refs are then gone through
-// from front to back each, which is several times as fast.
-func (k Kind) Order(refs []causal.SpanRef) {
-	type keyed struct {
-		key uint64
-		ref causal.SpanRef
-	}
-	all := make([]keyed, len(refs))
-	for i, ref := range refs {
-		all[i] = keyed{k.print(ref).filterKey(), ref}
-	}
-	slices.SortFunc(all, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
-	for i := range all {
-		refs[i] = all[i].ref
-	}
+// Question asks blocks of a set for rows. It is made of what was open then, and
+// may be used for those blocks by many goroutines.
+type Question struct {
+	set    *Set
+	kind   kind
+	refs   []causal.SpanRef // asked for, unless
+	group  string           // is
+	prints []fingerprint    // rising
+	may    [][]int32        // by slot: those of prints that the block may have
 }
 
-// Kind is a question about refs.
-type Kind uint64
+type kind int
 
-// The questions of SpanRows, ReferringRows and CausingRows.
 const (
-	OfSpans     = Kind(seedSpan)
-	OfReferring = Kind(seedReferring)
-	OfCausing   = Kind(seedLeading)
+	ofSpans kind = iota
+	ofReferring
+	ofCausing
+	ofCorrelation
 )
 
-func (k Kind) print(ref causal.SpanRef) fingerprint {
-	return idsFingerprint(ref.TraceID, ref.SpanID, uint64(k))
+// Spans asks for the rows that have one of the ids.
+func (s *Set) Spans(refs []causal.SpanRef) *Question {
+	return s.question(ofSpans, refs, func(r causal.SpanRef) fingerprint { return spanFingerprint(r.TraceID, r.SpanID) })
 }
 
-// SpanRows returns the rows that have one of the ids, rising, and perhaps some
-// that do not: fingerprints may be shared.
-func (b *Block) SpanRows(refs []causal.SpanRef) ([]uint32, error) {
-	prints := b.known(len(refs), func(i int) fingerprint { return spanFingerprint(refs[i].TraceID, refs[i].SpanID) })
-	return b.rowsOf(&b.ids.span, prints)
+// Referring asks for the rows that name one of refs as their parent or in a
+// link.
+func (s *Set) Referring(refs []causal.SpanRef) *Question {
+	return s.question(ofReferring, refs, refFingerprint)
 }
 
-// ReferringRows returns the rows that name one of refs as their parent or in a
-// link, rising, and perhaps some that do not. A block from before there was a
-// run for this is read whole.
-func (b *Block) ReferringRows(ctx context.Context, refs []causal.SpanRef) ([]uint32, error) {
-	if !b.ids.referring.there {
-		set := make(map[causal.SpanRef]struct{}, len(refs))
-		for _, r := range refs {
+// Causing asks for the rows that name one of refs in a link with the role
+// effect.
+func (s *Set) Causing(refs []causal.SpanRef) *Question {
+	return s.question(ofCausing, refs, leadingFingerprint)
+}
+
+// Correlation asks for the rows whose scope.correlation.id is id.
+func (s *Set) Correlation(id string) *Question {
+	return s.ask(&Question{kind: ofCorrelation, group: id, prints: []fingerprint{correlationFingerprint(id)}})
+}
+
+func (s *Set) question(k kind, refs []causal.SpanRef, print func(causal.SpanRef) fingerprint) *Question {
+	q := &Question{kind: k, refs: refs, prints: make([]fingerprint, len(refs))}
+	for i, ref := range refs {
+		q.prints[i] = print(ref)
+	}
+	return s.ask(q)
+}
+
+func (s *Set) ask(q *Question) *Question {
+	slices.Sort(q.prints)
+	q.prints = slices.Compact(q.prints)
+	keys := make([]uint64, len(q.prints))
+	for i, f := range q.prints {
+		keys[i] = f.filterKey()
+	}
+	q.set, q.may = s, s.filters.which(keys)
+	return q
+}
+
+// Find returns the rows that a question asks for, rising, and perhaps some that
+// it does not: fingerprints may be shared. A block from before there was a run
+// for the question is read whole; for causing rows it gives all that name one
+// of refs.
+func (b *Block) Find(ctx context.Context, q *Question) ([]uint32, error) {
+	switch q.kind {
+	case ofReferring:
+		if b.ids.referring.there {
+			return b.rowsOf(&b.ids.referring.run, q.of(b))
+		}
+		set := make(map[causal.SpanRef]struct{}, len(q.refs))
+		for _, r := range q.refs {
 			set[r] = struct{}{}
 		}
 		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.names(set) })
-	}
-	prints := b.known(len(refs), func(i int) fingerprint { return refFingerprint(refs[i]) })
-	return b.rowsOf(&b.ids.referring.run, prints)
-}
-
-// CausingRows returns the rows that name one of refs in a link with the role
-// effect, rising, and perhaps some that do not. In a block from before there
-// was a run for this they are those that name one of refs at all.
-func (b *Block) CausingRows(ctx context.Context, refs []causal.SpanRef) ([]uint32, error) {
-	if !b.ids.leading.there {
-		return b.ReferringRows(ctx, refs)
-	}
-	if len(b.ids.leading.first) == 0 {
-		return nil, nil
-	}
-	prints := b.known(len(refs), func(i int) fingerprint { return leadingFingerprint(refs[i]) })
-	return b.rowsOf(&b.ids.leading.run, prints)
-}
-
-// CorrelationRows returns the rows whose scope.correlation.id is id, rising,
-// and perhaps some whose is not. A block from before there was a run for this
-// is read whole.
-func (b *Block) CorrelationRows(ctx context.Context, id string) ([]uint32, error) {
-	if !b.ids.correlation.there {
-		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.inGroup(id) })
-	}
-	prints := b.known(1, func(int) fingerprint { return correlationFingerprint(id) })
-	return b.rowsOf(&b.ids.correlation.run, prints)
-}
-
-// known returns those of n fingerprints that the filter knows, rising.
-func (b *Block) known(n int, print func(i int) fingerprint) (known []fingerprint) {
-	for i := range n {
-		if f := print(i); b.ids.filter.Check(f.filterKey()) {
-			known = append(known, f)
+	case ofCausing:
+		if b.ids.leading.there {
+			return b.rowsOf(&b.ids.leading.run, q.of(b))
 		}
+		return b.Find(ctx, q.set.Referring(q.refs))
+	case ofCorrelation:
+		if b.ids.correlation.there {
+			return b.rowsOf(&b.ids.correlation.run, q.of(b))
+		}
+		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.inGroup(q.group) })
 	}
-	slices.Sort(known)
-	return slices.Compact(known)
+	return b.rowsOf(&b.ids.span, q.of(b))
+}
+
+// of returns the fingerprints that a block may have, rising.
+func (q *Question) of(b *Block) []fingerprint {
+	prints := make([]fingerprint, 0, len(q.may[b.slot]))
+	for _, i := range q.may[b.slot] {
+		prints = append(prints, q.prints[i])
+	}
+	return prints
 }
 
 // rowsOf returns the rows that a run has for rising fingerprints, rising.

@@ -88,14 +88,14 @@ func checkEdges(t *testing.T, b *Block, rows []Row) {
 		if group == "" {
 			continue
 		}
-		found, err := b.CorrelationRows(context.Background(), group)
+		found, err := b.Find(context.Background(), b.set.Correlation(group))
 		require.NoError(t, err)
 		require.Equal(t, numbers(rows, func(span []byte) bool { _, g := edgesOf(span); return g == group }), found)
 	}
 }
 
 func requireRows(t *testing.T, b *Block, rows []Row, refs []causal.SpanRef) {
-	found, err := b.ReferringRows(context.Background(), refs)
+	found, err := b.Find(context.Background(), b.set.Referring(refs))
 	require.NoError(t, err)
 	want := numbers(rows, func(span []byte) bool {
 		names, _ := edgesOf(span)
@@ -107,7 +107,7 @@ func requireRows(t *testing.T, b *Block, rows []Row, refs []causal.SpanRef) {
 	for i, n := range found {
 		require.Equal(t, rows[n], got[i])
 	}
-	found, err = b.SpanRows(refs)
+	found, err = b.Find(context.Background(), b.set.Spans(refs))
 	require.NoError(t, err)
 	require.Equal(t, numbers(rows, func(span []byte) bool {
 		h := headOf(span)
@@ -137,7 +137,7 @@ func effectsOf(b []byte) (refs []causal.SpanRef) {
 // requireCausing asks for what caused refs; effects are the rows'. A block without a run for it may
 // name more rows.
 func requireCausing(t *testing.T, b *Block, effects [][]causal.SpanRef, refs []causal.SpanRef) {
-	found, err := b.CausingRows(context.Background(), refs)
+	found, err := b.Find(context.Background(), b.set.Causing(refs))
 	require.NoError(t, err)
 	var want []uint32
 	for i, caused := range effects {
@@ -188,7 +188,7 @@ func TestEdgesWithoutRuns(t *testing.T) {
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
 		if slices.Contains(missing, sectionReferring) {
-			_, err := b.ReferringRows(ended, []causal.SpanRef{{TraceID: pcommon.TraceID{1}, SpanID: pcommon.SpanID{1}}})
+			_, err := b.Find(ended, b.set.Referring([]causal.SpanRef{{TraceID: pcommon.TraceID{1}, SpanID: pcommon.SpanID{1}}}))
 			require.ErrorIs(t, err, context.Canceled)
 		}
 	}
@@ -207,7 +207,7 @@ func TestManyAtOnceReadEachPieceOnce(t *testing.T) {
 	}
 	reads := 0
 	fsys.(*memfs.FS).SetHook(func(memfs.Op, string) error { reads++; return nil })
-	found, err := b.SpanRows(refs)
+	found, err := b.Find(context.Background(), b.set.Spans(refs))
 	require.NoError(t, err)
 	require.Len(t, found, len(rows))
 	granules := len(b.ids.span.sums)

@@ -41,7 +41,7 @@ func readGolden(t *testing.T, dir string, edges, fields bool) {
 	require.NoError(t, err)
 	var rows []Row
 	require.NoError(t, json.Unmarshal(data, &rows))
-	b, err := Open(vfs.OS, dir, 7)
+	b, err := NewSet(vfs.OS, dir).Open(7)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
 	require.Equal(t, edges, b.ids.referring.there)

@@ -17,14 +17,13 @@ import (
 // maxContents bounds the table of contents.
 const maxContents = 1 << 20
 
-// ids is an open .ids file. In memory it has the filter, where the pages are,
-// and per granule of the runs 12 bytes; the rest is read when it is asked for.
+// ids is an open .ids file. In memory it has where the pages are, and per
+// granule of the runs 12 bytes; the rest is read when it is asked for.
 type ids struct {
-	file   io.ReaderAt
-	toc    map[string]section
-	meta   Meta
-	filter bloom.SplitBlockFilter
-	pages  []table.Location
+	file  io.ReaderAt
+	toc   map[string]section
+	meta  Meta
+	pages []table.Location
 
 	trace, span, event     run
 	referring, correlation laterRun
@@ -59,7 +58,7 @@ func readIDs(file io.ReaderAt, size int64) (*ids, error) {
 	if err := f.readContents(size); err != nil {
 		return nil, err
 	}
-	load := []func() error{f.loadMeta, f.loadFilter, f.loadPages, f.loadOrigins,
+	load := []func() error{f.loadMeta, f.loadPages, f.loadOrigins,
 		func() error { return f.loadRun(sectionTrace, &f.trace) },
 		func() error { return f.loadRun(sectionSpan, &f.span) },
 		func() error { return f.loadRun(sectionEvent, &f.event) },
@@ -186,16 +185,16 @@ func (f *ids) loadMeta() error {
 	return nil
 }
 
-func (f *ids) loadFilter() error {
+// filter reads the filter.
+func (f *ids) filter() (bloom.SplitBlockFilter, error) {
 	b, err := f.load(sectionFilter, bloom.BlockSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(b) == 0 {
-		return fmt.Errorf("section %q is empty", sectionFilter)
+		return nil, fmt.Errorf("section %q is empty", sectionFilter)
 	}
-	f.filter = bloom.MakeSplitBlockFilter(b)
-	return nil
+	return bloom.MakeSplitBlockFilter(b), nil
 }
 
 func (f *ids) loadPages() error {

@@ -204,8 +204,8 @@ func (w *idsWriter) keepSummary() {
 	}
 }
 
-func (w *idsWriter) runs() [6][]uint64 {
-	return [6][]uint64{w.trace, w.span, w.event, w.referring, w.leading, w.correlation}
+func (w *idsWriter) runs() [][]uint64 {
+	return [][]uint64{w.trace, w.span, w.event, w.referring, w.leading, w.correlation}
 }
 
 func (w *idsWriter) meta(m Meta) {
@@ -228,20 +228,7 @@ func (w *idsWriter) pages(pages []table.Location) {
 }
 
 func (w *idsWriter) writeFilter() {
-	runs := w.runs()
-	ids := int64(0)
-	for _, run := range runs {
-		eachFingerprint(run, func(fingerprint) { ids++ })
-	}
-	blocks := max(bloom.NumSplitBlocksOf(ids, filterBits), 1)
-	if cap(w.filter) < blocks {
-		w.filter = make(bloom.SplitBlockFilter, blocks)
-	}
-	w.filter = w.filter[:blocks]
-	w.filter.Reset()
-	for _, run := range runs {
-		eachFingerprint(run, func(f fingerprint) { w.filter.Insert(f.filterKey()) })
-	}
+	w.filter = filterOf(w.filter, w.runs())
 	w.begin(sectionFilter)
 	w.write(w.filter.Bytes())
 }

@@ -152,7 +152,7 @@ func TestAnyTraces(t *testing.T) {
 }
 
 func checkReads(t *testing.T, fsys vfs.FS, want []Row) {
-	b, err := Open(fsys, "blocks", 7)
+	b, err := NewSet(fsys, "blocks").Open(7)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
 	equal := func(want, got []Row, err error) {

@@ -16,7 +16,7 @@ func TestSummaryIsKeptAsItIs(t *testing.T) {
 	for _, summary := range [][]byte{nil, {}, []byte("all is well")} {
 		_, err := w.WriteSummarized(7, linked(t, 20), summary)
 		require.NoError(t, err)
-		b, err := Open(w.fs, "blocks", 7)
+		b, err := NewSet(w.fs, "blocks").Open(7)
 		require.NoError(t, err)
 		got, err := b.Summary()
 		require.NoError(t, err)
@@ -24,7 +24,7 @@ func TestSummaryIsKeptAsItIs(t *testing.T) {
 		require.NoError(t, b.Close())
 		_, err = w.Write(7, linked(t, 20)) // has none of its own
 		require.NoError(t, err)
-		b, err = Open(w.fs, "blocks", 7)
+		b, err = NewSet(w.fs, "blocks").Open(7)
 		require.NoError(t, err)
 		got, err = b.Summary()
 		require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestSummaryIsKeptAsItIs(t *testing.T) {
 }
 
 func TestBlocksFromBeforeHaveNoSummary(t *testing.T) {
-	b, err := Open(vfs.OS, filepath.Join("testdata", "v1"), 7)
+	b, err := NewSet(vfs.OS, filepath.Join("testdata", "v1")).Open(7)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
 	got, err := b.Summary()
@@ -52,7 +52,7 @@ func TestDamagedSummaryIsFound(t *testing.T) {
 	b := open(t, fsys)
 	data[b.ids.toc[sectionSummary].offset] ^= 1
 	overwrite(t, fsys, name, data)
-	damaged, err := Open(fsys, "blocks", 7)
+	damaged, err := NewSet(fsys, "blocks").Open(7)
 	require.NoError(t, err, "it is read when it is asked for")
 	defer func() { require.NoError(t, damaged.Close()) }()
 	_, err = damaged.Summary()

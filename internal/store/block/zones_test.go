@@ -199,7 +199,7 @@ func TestSearchOfAnything(t *testing.T) {
 		rows := rowsOf(t, drawTraces(rt))
 		_, err := w.Write(7, rows)
 		require.NoError(rt, err)
-		b, err := Open(fsys, "blocks", 7)
+		b, err := NewSet(fsys, "blocks").Open(7)
 		require.NoError(rt, err)
 		defer func() { require.NoError(rt, b.Close()) }()
 		checkSearch(rt, b, sorted(rows))
