@@ -35,6 +35,16 @@ func (p polite) Referring(ctx context.Context, refs []causal.SpanRef, limit int)
 	return p.Store.Referring(ctx, refs, limit)
 }
 
+func (p polite) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([]store.Span, []pcommon.TraceID, error) {
+	runtime.Gosched()
+	return p.Store.Traces(ctx, ids, most)
+}
+
+func (p polite) Linking(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+	runtime.Gosched()
+	return p.Store.Linking(ctx, refs, limit)
+}
+
 func (p polite) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
 	runtime.Gosched()
 	return p.Store.Causing(ctx, refs, limit)

@@ -146,7 +146,7 @@ func (g *reach) fromAll(o operand, estimate int64, d side) error {
 	}
 	step := g.step(d)
 	err := g.explore(from, d)
-	step.Spans = int64(len(g.nodes))
+	step.Spans = int64(g.visited)
 	return err
 }
 

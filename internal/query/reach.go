@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -20,18 +21,21 @@ type reach struct {
 	teller      reader
 	nodes       []reachNode
 	places      map[causal.SpanRef]int
+	whole       wholeTraces
+	visited     int // of nodes
 	edges       int // gone along
 	told        int // that are kept in nodes
 }
 
 type reachNode struct {
-	ref   causal.SpanRef
-	read  bool
-	gone  [2]bool       // whether the edges that lead here are known, and those that lead from here
-	told  []causal.Edge // what its spans tell of it, as far as it is not gone along
-	back  []int         // where its edges lead towards the left-hand side
-	left  []half        // those of its spans that are left-hand ones
-	right []half
+	ref     causal.SpanRef
+	visited bool // it is gone over; others were only met in a whole trace
+	read    bool
+	gone    [2]bool       // whether the edges that lead here are known, and those that lead from here
+	told    []causal.Edge // what its spans tell of it, as far as it is not gone along
+	back    []int         // where its edges lead towards the left-hand side
+	left    []half        // those of its spans that are left-hand ones
+	right   []half
 }
 
 // half is a span, one of a node's.
@@ -44,7 +48,7 @@ type half struct {
 const atOnce = 512
 
 func (s *searcher) newReach(c *caused) *reach {
-	g := &reach{s: s, op: c, places: map[causal.SpanRef]int{}, left: s.member(c.left), right: s.member(c.right)}
+	g := &reach{s: s, op: c, places: map[causal.SpanRef]int{}, whole: wholeTraces{}, left: s.member(c.left), right: s.member(c.right)}
 	g.filter = Filter{Types: s.opts.Types, MinConfidence: s.opts.MinConfidence}
 	switch {
 	case len(s.opts.Types) == 0:
@@ -63,20 +67,30 @@ func (s *searcher) newReach(c *caused) *reach {
 	return g
 }
 
-// place returns the place of a node.
+// place returns the place of a node that is gone over.
 func (g *reach) place(ref causal.SpanRef) (int, error) {
-	at, known := g.places[ref]
-	if !known {
+	at := g.node(ref)
+	if n := &g.nodes[at]; !n.visited {
 		if g.s.visited >= g.s.opts.MaxVisited {
 			return 0, g.s.visitedError()
 		}
 		g.s.visited++
 		g.s.plan.Visited++
+		g.visited++
+		n.visited = true
+	}
+	return at, nil
+}
+
+// node returns the place of a node.
+func (g *reach) node(ref causal.SpanRef) int {
+	at, known := g.places[ref]
+	if !known {
 		at = len(g.nodes)
 		g.nodes = append(g.nodes, reachNode{ref: ref})
 		g.places[ref] = at
 	}
-	return at, nil
+	return at
 }
 
 func (s *searcher) visitedError() error {
@@ -114,22 +128,34 @@ func (g *reach) read(places []int) error {
 				refs = append(refs, n.ref)
 			}
 		}
-		if len(refs) == 0 {
-			continue
-		}
-		spans, err := g.s.src.Spans(g.s.ctx, refs)
-		if err != nil {
+		if err := g.readRefs(refs); err != nil {
 			return err
 		}
-		if err := g.s.passing(spans, 1); err != nil {
-			return err
-		}
-		for _, span := range spans {
-			if err := g.add(span); err != nil {
-				return err
-			}
-		}
-		if err := g.decide(refs); err != nil {
+	}
+	return nil
+}
+
+func (g *reach) readRefs(refs []causal.SpanRef) error {
+	apart, err := g.readWhole(refs)
+	if err != nil || len(apart) == 0 {
+		return err
+	}
+	spans, err := g.s.src.Spans(g.s.ctx, apart)
+	if err != nil {
+		return err
+	}
+	if err := g.addAll(spans); err != nil {
+		return err
+	}
+	return g.decide(apart)
+}
+
+func (g *reach) addAll(spans []store.Span) error {
+	if err := g.s.passing(spans, 1); err != nil {
+		return err
+	}
+	for _, span := range spans {
+		if err := g.add(span); err != nil {
 			return err
 		}
 	}
@@ -162,12 +188,23 @@ func (g *reach) add(span store.Span) error {
 		return err
 	}
 	at, known := g.places[r.Ref]
-	if !known {
+	if !known && g.whole[r.Ref.TraceID] == nil || r.Ref.IsZero() {
 		return nil
 	}
 	t, err := g.teller.tell(&r.wire)
 	if err != nil {
 		return err
+	}
+	if !known {
+		at = g.node(r.Ref)
+	}
+	if whole := g.whole[r.Ref.TraceID]; whole != nil {
+		if !slices.Contains(whole, at) {
+			g.whole[r.Ref.TraceID] = append(whole, at)
+		}
+		if err := g.tellCauses(&t); err != nil {
+			return err
+		}
 	}
 	n := &g.nodes[at]
 	n.told = append(n.told, t.edges...)
@@ -204,7 +241,7 @@ func (g *reach) forget() { g.s.held -= edgeBytes * g.told }
 // leave forgets the nodes, as if there had been none.
 func (g *reach) leave() {
 	g.forget()
-	g.s.visited -= len(g.nodes)
+	g.s.visited -= g.visited
 }
 
 // count bounds the edges that are kept.
@@ -284,11 +321,25 @@ func (s side) near(e *causal.Edge) causal.SpanRef {
 	return e.Cause
 }
 
-// naming notes the edges that others tell of refs.
+// naming notes the edges that others tell of refs, as far as they are not known
+// from whole traces.
 func (g *reach) naming(refs []causal.SpanRef, d side, note func([]causal.Edge)) error {
-	ask := g.s.src.Referring
 	if d.direction == Causes {
-		ask = g.s.src.Causing
+		return g.namingBy(g.s.src.Causing, refs, note)
+	}
+	whole, apart := g.whole.split(refs)
+	if err := g.namingBy(g.s.src.Linking, whole, note); err != nil {
+		return err
+	}
+	return g.namingBy(g.s.src.Referring, apart, note)
+}
+
+// naming is a way to ask for spans that name others.
+type naming func(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
+
+func (g *reach) namingBy(ask naming, refs []causal.SpanRef, note func([]causal.Edge)) error {
+	if len(refs) == 0 {
+		return nil
 	}
 	most := g.s.opts.MaxVisited + 1
 	for limit := min(2*atOnce, most); ; limit = min(4*limit, most) {

@@ -45,7 +45,7 @@ func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, vi
 		if err != nil || !more {
 			return true, err
 		}
-		if len(r.nodes) > visits {
+		if r.visited > visits {
 			want.restart(keys[size-1])
 			r.leave()
 			return false, nil
@@ -86,7 +86,7 @@ func (r *rightward) process(keys []spanKey, others bool) (more bool, err error) 
 	if err := r.explore(batch, r.op.toLeft); err != nil {
 		return false, err
 	}
-	r.toLeft.Spans = int64(len(r.nodes))
+	r.toLeft.Spans = int64(r.visited)
 	for others {
 		if others, err = r.close(); err != nil {
 			return false, err
@@ -132,7 +132,7 @@ func (r *rightward) close() (more bool, err error) {
 			rights = append(rights, at)
 		}
 	}
-	r.toRight.Spans = int64(len(r.nodes))
+	r.toRight.Spans = int64(r.visited)
 	return len(lefts)+len(rights) > 0, r.explore(rights, r.op.toLeft)
 }
 
@@ -173,6 +173,9 @@ func (r *rightward) leftTraces() []pcommon.TraceID {
 
 // leftOf returns the nodes of a trace that have left-hand spans.
 func (r *rightward) leftOf(id pcommon.TraceID) ([]int, error) {
+	if nodes := r.whole[id]; nodes != nil {
+		return r.leftAmong(nodes)
+	}
 	t, err := r.s.load(id)
 	if err != nil {
 		return nil, err
@@ -198,6 +201,20 @@ func (r *rightward) leftOf(id pcommon.TraceID) ([]int, error) {
 			return nil, err
 		}
 		from = slices.DeleteFunc(from, func(at int) bool { return len(r.nodes[at].left) == 0 })
+	}
+	return from, nil
+}
+
+// leftAmong returns those of some nodes that have left-hand spans.
+func (r *rightward) leftAmong(nodes []int) (from []int, err error) {
+	for _, at := range nodes {
+		if len(r.nodes[at].left) == 0 {
+			continue
+		}
+		if _, err := r.place(r.nodes[at].ref); err != nil {
+			return nil, err
+		}
+		from = append(from, at)
 	}
 	return from, nil
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/internal/traceql"
 )
@@ -88,6 +91,8 @@ func (e *CursorError) Error() string { return e.Problem }
 type SearchSource interface {
 	Source
 	Selector
+	Traces(ctx context.Context, ids []pcommon.TraceID, most int) (spans []store.Span, large []pcommon.TraceID, err error)
+	Linking(ctx context.Context, refs []causal.SpanRef, limit int) (spans []store.Span, more bool, err error)
 }
 
 // Search answers a query. Spans without trace or span id are in no answer.

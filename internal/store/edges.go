@@ -64,6 +64,15 @@ func (e *engine) Referring(ctx context.Context, refs []causal.SpanRef, limit int
 	}, head.AppendRefs)
 }
 
+// Linking implements Store.
+func (e *engine) Linking(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
+	set, refs := newRefSet(refs)
+	return e.naming(ctx, set, limit, question{
+		blocks: func() *block.Question { return e.blocks.Linking(refs) },
+		head:   func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
+	}, head.AppendLinks)
+}
+
 // Causing implements Store.
 func (e *engine) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
 	set, refs := newRefSet(refs)

@@ -65,6 +65,15 @@ type Store interface {
 	// (limit > 0), not always the earliest; more says that there are others.
 	Correlation(ctx context.Context, id string, limit int) (spans []Span, more bool, err error)
 
+	// Traces returns the spans of several traces, in no order, each identity
+	// once. Traces of which more than most rows are stored (most > 0) are left
+	// out, and returned as large.
+	Traces(ctx context.Context, ids []pcommon.TraceID, most int) (spans []Span, large []pcommon.TraceID, err error)
+
+	// Linking returns the spans that name one of refs in a link. As for
+	// Referring in all else.
+	Linking(ctx context.Context, refs []causal.SpanRef, limit int) (spans []Span, more bool, err error)
+
 	// Causing returns the spans that name one of refs in a link whose
 	// scope.link.role is effect: what caused it, as far as the cause tells. As
 	// for Referring in all else.

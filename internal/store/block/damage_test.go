@@ -173,6 +173,7 @@ func readEdges(b *Block, span []byte) error {
 	for _, find := range []func() ([]uint32, error){
 		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Spans(refs)) },
 		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Referring(refs)) },
+		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Linking(refs)) },
 		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Causing(refs)) },
 		func() ([]uint32, error) { return b.Find(context.Background(), b.set.Correlation(group)) },
 	} {

@@ -1,10 +1,13 @@
 package block
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
@@ -15,10 +18,11 @@ import (
 type Question struct {
 	set    *Set
 	kind   kind
-	refs   []causal.SpanRef // asked for, unless
-	group  string           // is
-	prints []fingerprint    // rising
-	may    [][]int32        // by slot: those of prints that the block may have
+	refs   []causal.SpanRef  // asked for,
+	traces []pcommon.TraceID // or these, one for each of prints,
+	group  string            // or this
+	prints []fingerprint     // rising
+	may    [][]int32         // by slot: those of prints that the block may have
 }
 
 type kind int
@@ -26,8 +30,10 @@ type kind int
 const (
 	ofSpans kind = iota
 	ofReferring
+	ofLinking
 	ofCausing
 	ofCorrelation
+	ofTraces
 )
 
 // Spans asks for the rows that have one of the ids.
@@ -41,11 +47,30 @@ func (s *Set) Referring(refs []causal.SpanRef) *Question {
 	return s.question(ofReferring, refs, refFingerprint)
 }
 
+// Linking asks for the rows that name one of refs in a link.
+func (s *Set) Linking(refs []causal.SpanRef) *Question {
+	return s.question(ofLinking, refs, linkingFingerprint)
+}
+
 // Causing asks for the rows that name one of refs in a link with the role
 // effect.
 func (s *Set) Causing(refs []causal.SpanRef) *Question {
 	return s.question(ofCausing, refs, leadingFingerprint)
 }
+
+// Traces asks for the rows of traces, which are all different; see
+// Block.FindTraces.
+func (s *Set) Traces(ids []pcommon.TraceID) *Question {
+	q := &Question{kind: ofTraces, traces: slices.Clone(ids)}
+	slices.SortFunc(q.traces, func(a, b pcommon.TraceID) int { return cmp.Compare(traceFingerprint(a), traceFingerprint(b)) })
+	for _, id := range q.traces {
+		q.prints = append(q.prints, traceFingerprint(id))
+	}
+	return s.ask(q)
+}
+
+// TraceIDs are the traces asked for, in the order of FindTraces.
+func (q *Question) TraceIDs() []pcommon.TraceID { return q.traces }
 
 // Correlation asks for the rows whose scope.correlation.id is id.
 func (s *Set) Correlation(id string) *Question {
@@ -57,12 +82,12 @@ func (s *Set) question(k kind, refs []causal.SpanRef, print func(causal.SpanRef)
 	for i, ref := range refs {
 		q.prints[i] = print(ref)
 	}
+	slices.Sort(q.prints)
+	q.prints = slices.Compact(q.prints)
 	return s.ask(q)
 }
 
 func (s *Set) ask(q *Question) *Question {
-	slices.Sort(q.prints)
-	q.prints = slices.Compact(q.prints)
 	keys := make([]uint64, len(q.prints))
 	for i, f := range q.prints {
 		keys[i] = f.filterKey()
@@ -73,8 +98,8 @@ func (s *Set) ask(q *Question) *Question {
 
 // Find returns the rows that a question asks for, rising, and perhaps some that
 // it does not: fingerprints may be shared. A block from before there was a run
-// for the question is read whole; for causing rows it gives all that name one
-// of refs.
+// for the question is read whole; for linking and causing rows it gives all that
+// name one of refs.
 func (b *Block) Find(ctx context.Context, q *Question) ([]uint32, error) {
 	switch q.kind {
 	case ofReferring:
@@ -86,6 +111,11 @@ func (b *Block) Find(ctx context.Context, q *Question) ([]uint32, error) {
 			set[r] = struct{}{}
 		}
 		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.names(set) })
+	case ofLinking:
+		if b.ids.linking.there {
+			return b.rowsOf(&b.ids.linking.run, q.of(b))
+		}
+		return b.Find(ctx, q.set.Referring(q.refs))
 	case ofCausing:
 		if b.ids.leading.there {
 			return b.rowsOf(&b.ids.leading.run, q.of(b))
@@ -98,6 +128,23 @@ func (b *Block) Find(ctx context.Context, q *Question) ([]uint32, error) {
 		return b.scanFor(ctx, func(s *edgeScan) (bool, error) { return s.inGroup(q.group) })
 	}
 	return b.rowsOf(&b.ids.span, q.of(b))
+}
+
+// FindTraces calls found for each trace of a question for traces that the block
+// may have, by its place among them, with the rows that may be of it, rising,
+// which are found's.
+func (b *Block) FindTraces(q *Question, found func(place int, rows []uint32)) error {
+	var c cursor
+	for _, i := range q.may[b.slot] {
+		rows, err := b.ids.trace.find(nil, q.prints[i], &c)
+		if err != nil {
+			return &CorruptError{b.idsName, err}
+		}
+		if len(rows) > 0 {
+			found(int(i), rows)
+		}
+	}
+	return nil
 }
 
 // of returns the fingerprints that a block may have, rising.

@@ -3,6 +3,7 @@ package block
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -60,9 +61,13 @@ func edgesOf(b []byte) (refs []causal.SpanRef, group string) {
 // checkEdges compares what the block says about edges with a search of its
 // rows, which stand in their order.
 func checkEdges(t *testing.T, b *Block, rows []Row) {
-	effects := make([][]causal.SpanRef, len(rows))
+	links, effects := make([][]causal.SpanRef, len(rows)), make([][]causal.SpanRef, len(rows))
 	for i, r := range rows {
-		effects[i] = effectsOf(r.Span)
+		links[i], effects[i] = linksOf(r.Span)
+	}
+	linking := func(refs []causal.SpanRef) {
+		requireNaming(t, b, b.ids.linking.there, b.set.Linking(refs), links, refs)
+		requireNaming(t, b, b.ids.leading.there, b.set.Causing(refs), effects, refs)
 	}
 	refs, groups := map[causal.SpanRef]bool{}, map[string]bool{"nobody is in this": true}
 	for _, r := range rows {
@@ -80,10 +85,11 @@ func checkEdges(t *testing.T, b *Block, rows []Row) {
 		}
 		every = append(every, ref)
 		requireRows(t, b, rows, []causal.SpanRef{ref})
-		requireCausing(t, b, effects, []causal.SpanRef{ref})
+		linking([]causal.SpanRef{ref})
 	}
 	requireRows(t, b, rows, append(every, every...))
-	requireCausing(t, b, effects, every)
+	linking(every)
+	requireTraces(t, b, rows)
 	for group := range groups {
 		if group == "" {
 			continue
@@ -115,43 +121,61 @@ func requireRows(t *testing.T, b *Block, rows []Row, refs []causal.SpanRef) {
 	}), found)
 }
 
-// effectsOf returns the spans that a span names as what it caused.
-func effectsOf(b []byte) (refs []causal.SpanRef) {
+// linksOf returns the spans that a span's links name, and those of them that it
+// caused.
+func linksOf(b []byte) (links, effects []causal.SpanRef) {
 	var span otlpwire.Span
 	var link otlpwire.Link
 	if span.Parse(b) != nil {
-		return nil
+		return nil, nil
 	}
 	for _, l := range span.Links {
 		if link.Parse(l) != nil {
 			continue
 		}
+		links = append(links, causal.SpanRef{TraceID: link.TraceID, SpanID: link.SpanID})
 		role, _ := otlpwire.Find(link.Attributes, causal.AttrLinkRole)
 		if text, _ := role.Str(); string(text) == causal.LinkRoleEffect {
-			refs = append(refs, causal.SpanRef{TraceID: link.TraceID, SpanID: link.SpanID})
+			effects = append(effects, causal.SpanRef{TraceID: link.TraceID, SpanID: link.SpanID})
 		}
 	}
-	return refs
+	return links, effects
 }
 
-// requireCausing asks for what caused refs; effects are the rows'. A block without a run for it may
-// name more rows.
-func requireCausing(t *testing.T, b *Block, effects [][]causal.SpanRef, refs []causal.SpanRef) {
-	found, err := b.Find(context.Background(), b.set.Causing(refs))
+// requireNaming asks for rows that name refs; named is what each row names. A
+// block without a run for it may give more.
+func requireNaming(t *testing.T, b *Block, exact bool, q *Question, named [][]causal.SpanRef, refs []causal.SpanRef) {
+	found, err := b.Find(context.Background(), q)
 	require.NoError(t, err)
 	var want []uint32
-	for i, caused := range effects {
-		if slices.ContainsFunc(caused, func(r causal.SpanRef) bool { return slices.Contains(refs, r) }) {
+	for i, names := range named {
+		if slices.ContainsFunc(names, func(r causal.SpanRef) bool { return slices.Contains(refs, r) }) {
 			want = append(want, uint32(i))
 		}
 	}
-	if b.ids.leading.there {
+	if exact {
 		require.Equal(t, want, found)
-	} else {
-		for _, n := range want {
-			require.Contains(t, found, n)
-		}
+		return
 	}
+	for _, n := range want {
+		require.Contains(t, found, n)
+	}
+}
+
+// requireTraces asks for all traces, and one that is not there, at once.
+func requireTraces(t *testing.T, b *Block, rows []Row) {
+	want := map[pcommon.TraceID][]uint32{}
+	for i, r := range rows {
+		id := headOf(r.Span).trace
+		want[id] = append(want[id], uint32(i))
+	}
+	q := b.set.Traces(append(slices.Collect(maps.Keys(want)), pcommon.TraceID{9}))
+	got := map[pcommon.TraceID][]uint32{}
+	require.NoError(t, b.FindTraces(q, func(place int, rows []uint32) {
+		require.NotContains(t, got, q.TraceIDs()[place])
+		got[q.TraceIDs()[place]] = rows
+	}))
+	require.Equal(t, want, got)
 }
 
 func numbers(rows []Row, is func(span []byte) bool) (found []uint32) {
@@ -175,7 +199,7 @@ func TestEdgesWithoutRuns(t *testing.T) {
 	fsys, _ := write(t, rows)
 	name := IDsName(7)
 	good := contents(t, fsys, name)
-	for _, missing := range [][]string{{sectionReferring}, {sectionCorrelation}, {sectionReferring, sectionCorrelation}, {sectionLeading}, {sectionLeading, sectionReferring}} {
+	for _, missing := range [][]string{{sectionReferring}, {sectionCorrelation}, {sectionReferring, sectionCorrelation}, {sectionLeading}, {sectionLinking}, {sectionLinking, sectionReferring}, {sectionLeading, sectionReferring}} {
 		overwrite(t, fsys, name, rebuilt(t, good, func(s map[string][]byte) {
 			for _, m := range missing {
 				delete(s, m)

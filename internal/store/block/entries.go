@@ -32,6 +32,7 @@ const (
 	seedReferring
 	seedCorrelation
 	seedLeading
+	seedLinking
 )
 
 // fingerprint is the part of a hash that an entry has, in place.
@@ -48,6 +49,11 @@ func spanFingerprint(trace pcommon.TraceID, span pcommon.SpanID) fingerprint {
 // refFingerprint is that of rows that name a span.
 func refFingerprint(ref causal.SpanRef) fingerprint {
 	return idsFingerprint(ref.TraceID, ref.SpanID, seedReferring)
+}
+
+// linkingFingerprint is that of rows that name a span in a link.
+func linkingFingerprint(ref causal.SpanRef) fingerprint {
+	return idsFingerprint(ref.TraceID, ref.SpanID, seedLinking)
 }
 
 // leadingFingerprint is that of rows that name a span as what they caused.

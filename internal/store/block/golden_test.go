@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write the block of the current format version into testdata")
 
 // newestGolden is the folder that -update writes.
-const newestGolden = "v1-fields"
+const newestGolden = "v1-links"
 
 // TestGolden reads blocks that were written when what they have was new: what
 // was stored once must stay readable. A new version, and a version's new
@@ -26,16 +26,19 @@ const newestGolden = "v1-fields"
 //	v1         without the runs "referring" and "correlation"
 //	v1-edges   with them
 //	v1-fields  with the run "leading" and what searches need
+//	v1-links   with the run "linking"
 func TestGolden(t *testing.T) {
 	if *update {
 		writeGolden(t, filepath.Join("testdata", newestGolden))
 	}
-	for sections, folder := range []string{"v1", "v1-edges", newestGolden} {
-		t.Run(folder, func(t *testing.T) { readGolden(t, filepath.Join("testdata", folder), sections > 0, sections > 1) })
+	for sections, folder := range []string{"v1", "v1-edges", "v1-fields", newestGolden} {
+		t.Run(folder, func(t *testing.T) { readGolden(t, filepath.Join("testdata", folder), sections) })
 	}
 }
 
-func readGolden(t *testing.T, dir string, edges, fields bool) {
+// readGolden reads a block; sections counts the versions of the format before
+// its own.
+func readGolden(t *testing.T, dir string, sections int) {
 	expected := filepath.Join(dir, goldenRows)
 	data, err := os.ReadFile(expected)
 	require.NoError(t, err)
@@ -44,10 +47,11 @@ func readGolden(t *testing.T, dir string, edges, fields bool) {
 	b, err := NewSet(vfs.OS, dir).Open(7)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
-	require.Equal(t, edges, b.ids.referring.there)
-	require.Equal(t, edges, b.ids.correlation.there)
-	require.Equal(t, fields, b.ids.leading.there)
-	require.Equal(t, fields, b.ids.search.there)
+	require.Equal(t, sections > 0, b.ids.referring.there)
+	require.Equal(t, sections > 0, b.ids.correlation.there)
+	require.Equal(t, sections > 1, b.ids.leading.there)
+	require.Equal(t, sections > 1, b.ids.search.there)
+	require.Equal(t, sections > 2, b.ids.linking.there)
 	require.Equal(t, rows, collect(t, b.Scan(context.Background())))
 	checkEdges(t, b, rows)
 	checkSearch(t, b, rows)

@@ -27,7 +27,7 @@ type ids struct {
 
 	trace, span, event     run
 	referring, correlation laterRun
-	leading                laterRun
+	linking, leading       laterRun
 	search                 searchIndex
 	rows                   granules
 	origins                section
@@ -63,6 +63,7 @@ func readIDs(file io.ReaderAt, size int64) (*ids, error) {
 		func() error { return f.loadRun(sectionSpan, &f.span) },
 		func() error { return f.loadRun(sectionEvent, &f.event) },
 		func() error { return f.loadLater(sectionReferring, &f.referring) },
+		func() error { return f.loadLater(sectionLinking, &f.linking) },
 		func() error { return f.loadLater(sectionLeading, &f.leading) },
 		func() error { return f.loadLater(sectionCorrelation, &f.correlation) },
 		func() error { return f.loadGranules(sectionRows, 4, &f.rows) },

@@ -23,7 +23,7 @@ const (
 	footerSize = 24 // offset, length and checksum of the table of contents, magic
 
 	granule    = 4096 // bytes of a section that are read and checked at once
-	filterBits = 10   // of the filter for each id
+	filterBits = 14   // of the filter for each id
 )
 
 // The names of sections.
@@ -41,6 +41,7 @@ const (
 
 	sectionReferring   = "referring"
 	sectionLeading     = "leading"
+	sectionLinking     = "linking"
 	sectionCorrelation = "correlation"
 
 	sectionZones      = "zones"
@@ -61,7 +62,7 @@ type idsWriter struct {
 	toc    []section
 
 	// Entries, one or more a row, rows rising.
-	trace, span, event, referring, leading, correlation []uint64
+	trace, span, event, referring, linking, leading, correlation []uint64
 
 	attributes *attributeIndex
 
@@ -99,7 +100,7 @@ func (w *idsWriter) reset(out io.Writer) {
 	w.out.Reset(out)
 	w.offset, w.toc = 0, w.toc[:0]
 	w.trace, w.span, w.event, w.rowOrigins = w.trace[:0], w.span[:0], w.event[:0], w.rowOrigins[:0]
-	w.referring, w.leading, w.correlation = w.referring[:0], w.leading[:0], w.correlation[:0]
+	w.referring, w.linking, w.leading, w.correlation = w.referring[:0], w.linking[:0], w.leading[:0], w.correlation[:0]
 	w.attributes.reset()
 	w.buf = append(w.buf[:0], idsMagic...)
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, idsVersion)
@@ -154,6 +155,9 @@ func (w *idsWriter) add(span *otlpwire.Span, origin uint32, keys *rowKeys) {
 	w.refer(causal.SpanRef{TraceID: span.TraceID, SpanID: span.ParentSpanID}, row)
 	for _, ref := range keys.links {
 		w.refer(ref, row)
+		if !ref.IsZero() {
+			w.linking = append(w.linking, uint64(linkingFingerprint(ref))|row)
+		}
 	}
 	for _, ref := range keys.effects {
 		if !ref.IsZero() {
@@ -184,6 +188,7 @@ func (w *idsWriter) close(m Meta, pages []table.Location) error {
 	w.run(sectionSpan, w.span)
 	w.run(sectionEvent, w.event)
 	w.run(sectionReferring, w.referring)
+	w.run(sectionLinking, w.linking)
 	w.run(sectionLeading, w.leading)
 	w.run(sectionCorrelation, w.correlation)
 	w.rows()
@@ -205,7 +210,7 @@ func (w *idsWriter) keepSummary() {
 }
 
 func (w *idsWriter) runs() [][]uint64 {
-	return [][]uint64{w.trace, w.span, w.event, w.referring, w.leading, w.correlation}
+	return [][]uint64{w.trace, w.span, w.event, w.referring, w.linking, w.leading, w.correlation}
 }
 
 func (w *idsWriter) meta(m Meta) {

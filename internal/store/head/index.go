@@ -124,6 +124,17 @@ func (h *Head) SpanRows(refs []causal.SpanRef) []uint32 {
 	return rising(rows)
 }
 
+// TraceRows returns the rows of a trace, rising.
+func (h *Head) TraceRows(id [16]byte) (rows []uint32) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for next := h.newestOf(id); next != 0; next = h.row(next - 1).next {
+		rows = append(rows, next-1)
+	}
+	slices.Reverse(rows)
+	return rows
+}
+
 // ReferringRows returns the rows that name one of refs as their parent or in a
 // link, rising, and perhaps some that do not.
 func (h *Head) ReferringRows(refs []causal.SpanRef) []uint32 {

@@ -27,6 +27,12 @@ func AppendRefs(dst []causal.SpanRef, span []byte) ([]causal.SpanRef, error) {
 	return dst, err
 }
 
+// AppendLinks appends to dst the spans that an encoded span names in a link, in
+// no order.
+func AppendLinks(dst []causal.SpanRef, span []byte) ([]causal.SpanRef, error) {
+	return appendLinks(dst, span, new(Info), nil)
+}
+
 // appendLinks appends the spans that an encoded span's links name, those of
 // links with the role effect to effects too unless it is nil, and reads the ids
 // of the span and its parent.

@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"pgregory.net/rapid"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
 )
@@ -221,6 +223,8 @@ func questions(ctx context.Context, s store.Store) []error {
 	_, _, referringErr := s.Referring(ctx, refs, 1)
 	_, _, nothingErr := s.Referring(ctx, nil, 1)
 	_, _, causingErr := s.Causing(ctx, refs, 1)
+	_, _, linkingErr := s.Linking(ctx, refs, 1)
+	_, _, tracesErr := s.Traces(ctx, []pcommon.TraceID{TraceID(1)}, 1)
 	_, _, groupErr := s.Correlation(ctx, "g", 1)
 	_, _, emptyErr := s.Correlation(ctx, "", 1)
 	_, fieldsErr := s.Fields(ctx, 0, 0)
@@ -234,7 +238,7 @@ func questions(ctx context.Context, s store.Store) []error {
 	for _, err := range s.Scan(ctx, store.ScanOptions{}) {
 		scanErr = err
 	}
-	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, causingErr, groupErr, emptyErr,
+	return []error{traceErr, eventErr, scanErr, spansErr, noneErr, referringErr, nothingErr, causingErr, linkingErr, tracesErr, groupErr, emptyErr,
 		fieldsErr, valuesErr, estimateErr, selectErr}
 }
 

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
@@ -32,6 +34,11 @@ func CheckEdges(ctx context.Context, s store.Store, all []Plain) error {
 		if err := sameAs(want, spans, err); err != nil || more {
 			return fmt.Errorf("referring to %v: more=%v, %w", q, more, err)
 		}
+		want = matching(all, func(p Plain) bool { return p.links(q) })
+		spans, more, err = s.Linking(ctx, q, len(want)+1)
+		if err := sameAs(want, spans, err); err != nil || more {
+			return fmt.Errorf("linking to %v: more=%v, %w", q, more, err)
+		}
 		want = matching(all, func(p Plain) bool { return p.causes(q) })
 		spans, more, err = s.Causing(ctx, q, len(want)+1)
 		if err := sameAs(want, spans, err); err != nil || more {
@@ -48,7 +55,41 @@ func CheckEdges(ctx context.Context, s store.Store, all []Plain) error {
 			return fmt.Errorf("correlation %q: not by start", g)
 		}
 	}
+	for _, most := range []int{1, 3, math.MaxInt} {
+		if err := checkTraces(ctx, s, all, refs, most); err != nil {
+			return fmt.Errorf("traces of at most %d rows: %w", most, err)
+		}
+	}
 	return checkLimits(ctx, s, all, refs)
+}
+
+// checkTraces asks for all traces at once. What has several versions in a store
+// may have more rows than spans.
+func checkTraces(ctx context.Context, s store.Store, all []Plain, refs []causal.SpanRef, most int) error {
+	var ids []pcommon.TraceID
+	for _, r := range refs {
+		ids = append(ids, r.TraceID) // some several times
+	}
+	spans, large, err := s.Traces(ctx, ids, most)
+	tooLarge := func(p Plain) bool { return slices.Contains(large, pcommon.TraceID(p.Span().TraceID())) }
+	if err := sameAs(matching(all, func(p Plain) bool { return slices.Contains(ids, p.Span().TraceID()) && !tooLarge(p) }), spans, err); err != nil {
+		return err
+	}
+	rows := map[pcommon.TraceID]int{}
+	for _, p := range all {
+		rows[p.Span().TraceID()]++
+	}
+	for _, id := range ids {
+		if rows[id] > most && !slices.Contains(large, id) {
+			return fmt.Errorf("%s is not said to be large", id)
+		}
+	}
+	for _, id := range large {
+		if rows[id] == 0 || most == math.MaxInt {
+			return fmt.Errorf("%s is said to be large", id)
+		}
+	}
+	return nil
 }
 
 func byStart(a, b Plain) int {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store"
 )
@@ -44,6 +46,43 @@ func (p Plain) names(refs []causal.SpanRef) bool {
 func (m *Model) Spans(ctx context.Context, refs []causal.SpanRef) ([]store.Span, error) {
 	found, err := m.find(ctx, func(p Plain) bool { return p.is(refs) })
 	return encodeAll(found), err
+}
+
+// Traces implements store.Store.
+func (m *Model) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([]store.Span, []pcommon.TraceID, error) {
+	found, err := m.find(ctx, func(p Plain) bool { return slices.Contains(ids, p.Span().TraceID()) })
+	if err != nil {
+		return nil, nil, err
+	}
+	rows := map[pcommon.TraceID]int{}
+	for _, e := range found {
+		rows[e.plain.Span().TraceID()]++
+	}
+	var large []pcommon.TraceID
+	for id, n := range rows {
+		if n > most {
+			large = append(large, id)
+		}
+	}
+	found = slices.DeleteFunc(found, func(e *entry) bool { return slices.Contains(large, e.plain.Span().TraceID()) })
+	return encodeAll(found), large, nil
+}
+
+// Linking implements store.Store.
+func (m *Model) Linking(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+	found, err := m.find(ctx, func(p Plain) bool { return p.links(refs) })
+	return limited(found, limit, err)
+}
+
+// links reports whether a link of p is to one of refs.
+func (p Plain) links(refs []causal.SpanRef) bool {
+	for _, l := range p.Span().Links().All() {
+		ref := causal.SpanRef{TraceID: l.TraceID(), SpanID: l.SpanID()}
+		if !ref.IsZero() && slices.Contains(refs, ref) {
+			return true
+		}
+	}
+	return false
 }
 
 // Referring implements store.Store.
