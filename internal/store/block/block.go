@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -49,6 +50,7 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // may run during or after Close.
 type Block struct {
 	set         *Set
+	key         uint64 // that no other block of the set ever has
 	slot        slot
 	inSet       bool // slot counts
 	meta        Meta
@@ -75,16 +77,19 @@ type Set struct {
 	fsys    vfs.FS
 	dir     string
 	filters filters
+	opened  atomic.Uint64 // blocks, ever
+	pages   *pageCache
 }
 
 // NewSet returns a set of blocks of a folder, none open.
-func NewSet(fsys vfs.FS, dir string) *Set { return &Set{fsys: fsys, dir: dir} }
+func NewSet(fsys vfs.FS, dir string) *Set { return &Set{fsys: fsys, dir: dir, pages: newPageCache()} }
 
 // Open opens a block. Its files stay open until Close; Remove may come first.
 func (s *Set) Open(number uint64) (_ *Block, err error) {
 	fsys, dir := s.fsys, s.dir
 	b := &Block{
 		set:         s,
+		key:         s.opened.Add(1),
 		idsName:     filepath.Join(dir, IDsName(number)),
 		parquetName: filepath.Join(dir, ParquetName(number)),
 		origins:     map[uint32][]byte{},
@@ -191,9 +196,10 @@ func (b *Block) find(r *run, f fingerprint, is func(span []byte) bool) ([]Row, e
 		return nil, err
 	}
 	var rows []Row
-	var p pageReader
+	p := pageReader{keeps: true}
 	defer p.release()
 	var places cursor
+	defer places.release()
 	for _, n := range numbers {
 		span, err := p.row(b, n)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -135,6 +136,7 @@ func (b *Block) Find(ctx context.Context, q *Question) ([]uint32, error) {
 // which are found's.
 func (b *Block) FindTraces(q *Question, found func(place int, rows []uint32)) error {
 	var c cursor
+	defer c.release()
 	for _, i := range q.may[b.slot] {
 		rows, err := b.ids.trace.find(nil, q.prints[i], &c)
 		if err != nil {
@@ -162,6 +164,7 @@ func (b *Block) rowsOf(r *run, prints []fingerprint) (rows []uint32, err error) 
 		return nil, nil
 	}
 	var c cursor
+	defer c.release()
 	for _, f := range prints {
 		if rows, err = r.find(rows, f, &c); err != nil {
 			return nil, &CorruptError{b.idsName, err}
@@ -223,9 +226,10 @@ func (s *edgeScan) inGroup(id string) (bool, error) {
 // Rows returns rows by their numbers, which rise. No page is read twice.
 func (b *Block) Rows(numbers []uint32) ([]Row, error) {
 	rows := make([]Row, 0, len(numbers))
-	var p pageReader
+	p := pageReader{keeps: true}
 	defer p.release()
 	var places cursor
+	defer places.release()
 	for _, n := range numbers {
 		span, err := p.row(b, n)
 		if err != nil {
@@ -240,16 +244,29 @@ func (b *Block) Rows(numbers []uint32) ([]Row, error) {
 	return rows, nil
 }
 
-// cursor keeps the granule that was read last. The zero value is ready.
+// cursor keeps the granule that was read last. The zero value is ready; release
+// ends its use.
 type cursor struct {
-	space [granule]byte
+	space *[granule]byte
 	data  []byte
 	next  int // the number of the granule that data is, plus 1; 0: none
+}
+
+var granulePool = sync.Pool{New: func() any { return new([granule]byte) }}
+
+func (c *cursor) release() {
+	if c.space != nil {
+		granulePool.Put(c.space)
+	}
 }
 
 // at returns granule i of a section. A cursor is for one section.
 func (c *cursor) at(g *granules, i int) ([]byte, error) {
 	if c.next != i+1 {
+		if c.space == nil {
+			c.space = granulePool.Get().(*[granule]byte)
+		}
+		c.next = 0
 		data, err := g.read(i, c.space[:])
 		if err != nil {
 			return nil, err

@@ -244,5 +244,11 @@ func TestManyAtOnceReadEachPieceOnce(t *testing.T) {
 	got, err := b.Rows(found)
 	require.NoError(t, err)
 	require.Equal(t, sorted(rows), got)
+	require.Equal(t, len(b.ids.rows.sums), reads, "the pages are in the cache")
+
+	b.set.pages = newPageCache()
+	reads = 0
+	_, err = b.Rows(found)
+	require.NoError(t, err)
 	require.Equal(t, len(b.ids.pages)+len(b.ids.rows.sums), reads)
 }

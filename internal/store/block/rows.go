@@ -16,6 +16,7 @@ import (
 // pageReader reads single spans and keeps the page it read last. Spans alias
 // its buffers. The zero value is ready; release ends its use.
 type pageReader struct {
+	keeps  bool // pages are looked for in the set's cache, and put there
 	bufs   *pageBuffers
 	number int // of the page that values is, plus 1; 0: none
 	page   table.Plain
@@ -42,11 +43,7 @@ func (p *pageReader) row(b *Block, row uint32) ([]byte, error) {
 		return nil, &CorruptError{b.idsName, fmt.Errorf("there is no row %d", row)}
 	}
 	if number != p.number {
-		if p.bufs == nil {
-			p.bufs = pageBufferPool.Get().(*pageBuffers)
-		}
-		var err error
-		if p.page, p.bufs.values, err = b.readPage(number-1, p.bufs); err != nil {
+		if err := p.turn(b, number-1); err != nil {
 			return nil, err
 		}
 		p.number, p.next = number, uint32(pages[number-1].FirstRow)
@@ -61,6 +58,30 @@ func (p *pageReader) row(b *Block, row uint32) ([]byte, error) {
 			return span, nil
 		}
 	}
+}
+
+// turn makes a page the reader's.
+func (p *pageReader) turn(b *Block, number int) (err error) {
+	if p.keeps {
+		if page, found := b.set.pages.get(b.key, number); found {
+			p.page = page
+			return nil
+		}
+	}
+	if p.bufs == nil {
+		p.bufs = pageBufferPool.Get().(*pageBuffers)
+	}
+	if p.keeps {
+		p.bufs.values = nil // the last page's are the cache's
+	}
+	if p.page, p.bufs.values, err = b.readPage(number, p.bufs); err != nil {
+		return err
+	}
+	if p.keeps {
+		b.set.pages.put(b.key, number, p.page, len(p.bufs.values))
+		p.bufs.values = nil
+	}
+	return nil
 }
 
 // readPage reads a page of spans, into bufs.values.

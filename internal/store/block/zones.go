@@ -170,7 +170,9 @@ func (b *Block) ZonesWith(dst []uint32, f field.Field, v field.Value, failed boo
 	hash := v.Hash(f.Hash())
 	if r, print := b.keyRun(f, v); r != nil {
 		first := len(dst)
-		if dst, err = r.find(dst, print, &cursor{}); err != nil {
+		var c cursor
+		defer c.release()
+		if dst, err = r.find(dst, print, &c); err != nil {
 			return dst, false, &CorruptError{b.idsName, err}
 		}
 		for i := range dst[first:] {
@@ -179,7 +181,9 @@ func (b *Block) ZonesWith(dst []uint32, f field.Field, v field.Value, failed boo
 	} else if failed && listed != nil && !listed.full {
 		hash = ^hash
 	}
-	if dst, err = s.attributes.find(dst, fingerprint(hash)&^rowMask, &cursor{}); err != nil {
+	var c cursor
+	defer c.release()
+	if dst, err = s.attributes.find(dst, fingerprint(hash)&^rowMask, &c); err != nil {
 		return dst, false, &CorruptError{b.idsName, err}
 	}
 	return dst, false, nil
@@ -207,6 +211,7 @@ func (b *Block) Zone(zone int, f func(Row) error) error {
 	var p pageReader
 	defer p.release()
 	var places cursor
+	defer places.release()
 	for n := int64(zone) * ZoneRows; n < min(int64(zone+1)*ZoneRows, b.meta.Rows); n++ {
 		span, err := p.row(b, uint32(n))
 		if err != nil {
