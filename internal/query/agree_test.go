@@ -42,7 +42,7 @@ func modelOf(t require.TestingT, requests []ptrace.Traces) (*storetest.Model, *o
 }
 
 func (d dice) options() SearchOptions {
-	opts := SearchOptions{Limit: 1 + d(4), MaxSpans: 1 + d(5), MaxBytes: math.MaxInt, MaxVisited: 1 << 20, Explain: true, batch: 1 + d(4), patience: 1 + d(2)}
+	opts := SearchOptions{Limit: 1 + d(4), MaxSpans: 1 + d(5), MaxBytes: math.MaxInt, MaxVisited: 1 << 20, Explain: true, batch: 1 + d(4), patience: 1 + d(2), whole: d(4)}
 	if d.chance(30) {
 		opts.Range.Start = uint64(10 + d(8))
 	}

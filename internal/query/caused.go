@@ -1,9 +1,6 @@
 package query
 
-import (
-	"cmp"
-	"errors"
-)
+import "errors"
 
 // runCaused gives the spansets of a pipeline over a causal operator. There are
 // two ways, with the same answer:
@@ -25,25 +22,56 @@ func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
 			return err
 		}
 		s.visited, s.held, want.pending = visited, held+s.loaded.bytes, nil
-		_, err = s.runRight(p, c, want, right, s.opts.MaxVisited)
+		_, err = s.runRight(p, c, want, right, func(int) (bool, error) { return false, nil })
 		return err
 	}
-	patience := s.opts.MaxVisited
-	if left < right {
-		patience = min(cmp.Or(s.opts.patience, int(min(left, int64(patience)))*visitsPerLeft+leastVisits), patience/2)
-	}
-	if done, err := s.runRight(p, c, want, right, patience); done || err != nil {
+	if done, err := s.runRight(p, c, want, right, s.insteadFromLeft(c, left, right)); done || err != nil {
 		return err
 	}
 	return s.runLeft(p, c, want, left)
 }
 
-// How many spans are gone over from the right before it is tried from the
-// left: for each span that may be on the left, and at least.
+// When it is looked whether to go from the left after all.
 const (
-	visitsPerLeft = 4
-	leastVisits   = 4096
+	leastVisits   = 1024 // so many spans were gone over from the right, then four times as many
+	rowsPerVisit  = 64   // that may have to be looked at to find the left-hand spans, for each visit
+	visitsPerLeft = 4    // that make up for a left-hand span
 )
+
+// insteadFromLeft says after some visits from the right whether to go from the
+// left: if the right promised to have more spans and there are few on the left
+// for what was spent, which these are found for. Or, where that cannot be, if
+// half of what is allowed is spent.
+func (s *searcher) insteadFromLeft(c *caused, left, right int64) func(visited int) (bool, error) {
+	next, rows, visits := leastVisits, int64(rowsPerVisit), visitsPerLeft
+	if s.opts.patience > 0 {
+		next, rows, visits = s.opts.patience, right, 1
+	}
+	inner, is := c.left.(*caused)
+	undecided := is && inner.known == nil
+	return func(visited int) (bool, error) {
+		switch {
+		case left >= right:
+			return false, nil
+		case visited > s.opts.MaxVisited/2:
+			return true, nil
+		case visited <= next || undecided || left > rows*int64(visited):
+			return false, nil
+		}
+		next = 4 * visited
+		var keys []spanKey
+		for key, err := range s.spans(c.left, nil) {
+			if err != nil {
+				return false, err
+			}
+			if keys = append(keys, key); len(keys) > visited/visits {
+				return false, nil
+			}
+		}
+		s.found = map[operand][]spanKey{c.left: keys}
+		return true, nil
+	}
+}
 
 // sides makes the operands of a causal operator ready, and estimates them. A
 // causal operator on the left is not gone through yet: from the right it need

@@ -63,6 +63,16 @@ func (f *faulty) Referring(ctx context.Context, refs []causal.SpanRef, limit int
 	return f.all(f.SearchSource.Referring(ctx, refs, limit))
 }
 
+func (f *faulty) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([]store.Span, []pcommon.TraceID, error) {
+	spans, large, err := f.SearchSource.Traces(ctx, ids, most)
+	spans, _, err = f.all(spans, false, err)
+	return spans, large, err
+}
+
+func (f *faulty) Linking(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+	return f.all(f.SearchSource.Linking(ctx, refs, limit))
+}
+
 func (f *faulty) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
 	return f.all(f.SearchSource.Causing(ctx, refs, limit))
 }

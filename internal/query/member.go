@@ -133,6 +133,14 @@ func (m *led) decide() error {
 // first.
 func (s *searcher) spans(o operand, from *spanKey) iter.Seq2[spanKey, error] {
 	return func(yield func(spanKey, error) bool) {
+		if keys, found := s.found[o]; found && from == nil {
+			for _, key := range keys {
+				if !yield(key, nil) {
+					return
+				}
+			}
+			return
+		}
 		listed, err := s.listed(o)
 		if err != nil {
 			yield(spanKey{}, err)

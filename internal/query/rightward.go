@@ -22,7 +22,7 @@ const fewRight = 4096
 // runRight goes from right-hand spans to the left. It is not done if it took
 // more visits than it should; what is still wanted then comes after what was
 // given.
-func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, visits int) (done bool, _ error) {
+func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, enough func(visited int) (bool, error)) (done bool, _ error) {
 	selected := s.step("select", c.right.text(), estimate)
 	r := rightward{reach: s.newReach(c), want: want, closed: traceIDs{}, given: map[spanKey]bool{}}
 	r.toLeft, r.toRight = r.step(c.toLeft), r.step(c.toLeft.other())
@@ -45,7 +45,11 @@ func (s *searcher) runRight(p *pipe, c *caused, want *wanted, estimate int64, vi
 		if err != nil || !more {
 			return true, err
 		}
-		if r.visited > visits {
+		isEnough, err := enough(r.visited)
+		if err != nil {
+			return false, err
+		}
+		if isEnough {
 			want.restart(keys[size-1])
 			r.leave()
 			return false, nil

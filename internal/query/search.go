@@ -30,10 +30,11 @@ type SearchOptions struct {
 	// Explain fills Answer.Plan.
 	Explain bool
 
-	// How many right-hand spans a causal operator begins with, and how many
-	// traces are read before it is found out which can have spansets; 0: as is
-	// good. Tests have few spans.
-	batch, patience int
+	// How many right-hand spans a causal operator begins with, how much is read
+	// before it is found out which traces or left-hand spans there are at all,
+	// and how many rows a trace has at most that is read whole; 0: as is good.
+	// Tests have few spans.
+	batch, patience, whole int
 }
 
 // Answer is what a search found.

@@ -22,6 +22,7 @@ type searcher struct {
 	visited   int // nodes of causal operators
 	loaded    trace
 	estimates map[*filter]int64
+	found     map[operand][]spanKey // what operands stand for, as far as it was found out
 }
 
 // run gives the spansets of a pipeline that are wanted.

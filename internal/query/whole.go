@@ -1,6 +1,8 @@
 package query
 
 import (
+	"cmp"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/otelscope/otelscope/internal/causal"
@@ -58,7 +60,7 @@ func (g *reach) readWhole(refs []causal.SpanRef) (apart []causal.SpanRef, err er
 }
 
 func (g *reach) readTraces(ids []pcommon.TraceID) error {
-	spans, large, err := g.s.src.Traces(g.s.ctx, ids, wholeRows)
+	spans, large, err := g.s.src.Traces(g.s.ctx, ids, cmp.Or(g.s.opts.whole, wholeRows))
 	if err != nil {
 		return err
 	}
