@@ -17,7 +17,7 @@ type wholeTraces map[pcommon.TraceID][]int
 // Bounds of reading traces whole.
 const (
 	wholeRows    = 64   // of a trace
-	tracesAtOnce = 64   // so that little is held
+	tracesAtOnce = 32   // so that little is held
 	notVisited   = 4    // nodes that were only met, for each that is gone over,
 	someMet      = 4096 // and at least
 )

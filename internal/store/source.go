@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store/block"
@@ -13,6 +14,19 @@ import (
 type source struct {
 	part *part // nil for a head
 	head *head.Head
+}
+
+// manyAtOnce is from how many ids on a question is a part of something long.
+const manyAtOnce = 16
+
+// between is called between two parts of a question for so many ids. A long one
+// lets others run, which are on their way into the store: each would wait for
+// up to 10 ms at every goroutine that it crosses.
+func between(ctx context.Context, ids int) error {
+	if ids >= manyAtOnce {
+		runtime.Gosched()
+	}
+	return ctx.Err()
 }
 
 // sources returns the parts of a view, the oldest first.
@@ -41,7 +55,7 @@ func (e *engine) named(refs []causal.SpanRef) *named {
 // named returns the versions of the spans with these ids that the part has, and
 // perhaps other spans.
 func (s source) named(ctx context.Context, q *named) ([]merged, error) {
-	if err := ctx.Err(); err != nil {
+	if err := between(ctx, len(q.refs)); err != nil {
 		return nil, err
 	}
 	if s.part == nil {
