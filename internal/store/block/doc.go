@@ -20,13 +20,16 @@
 //
 // Beside the ids that a span has there are runs of the spans that it names, as
 // its parent or in links, and of its correlation id. Blocks from before there
-// were these two are read whole instead.
+// were these two are read whole instead. What is named in links alone has one
+// more.
 //
-// An id is looked for in the filter first, which says no for the price of one
-// cache miss; then in its run, a binary search in memory and one read of 4 KiB;
-// then each row is read from its page of 8 KiB and compared with the id, since
-// fingerprints may be shared. In memory an open block has its filter, 12 bytes
-// for 4 KiB of runs and 16 for a page: about 5 bytes a row.
+// Blocks are opened in a Set, which has their filters side by side: one look
+// says of an id which of up to 64 blocks may have it. There it is looked for in
+// its run, a binary search in memory and one read of 4 KiB; then each row is
+// read from its page of 8 KiB and compared with the id, since fingerprints may
+// be shared. The pages that were read last stay decoded, some 8 MiB of all
+// blocks together. In memory an open block has its filter, 12 bytes for 4 KiB of
+// runs and 16 for a page: about 6 bytes a row.
 //
 // Searches by what spans say go by zones of 256 rows: in memory is between what
 // times a zone's rows began and how long they lasted, and which fields there
