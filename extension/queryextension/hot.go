@@ -25,7 +25,7 @@ type hot struct {
 }
 
 // body returns the answer to a question, from make unless it is kept. make
-// also says what it depends on.
+// also says what it depends on; nil says that nobody knows.
 func (h *hot) body(key string, make func() (body []byte, on []cache.Dependency, err error)) ([]byte, error) {
 	if h.cache == nil {
 		body, _, err := make()
@@ -43,6 +43,9 @@ func (h *hot) body(key string, make func() (body []byte, on []cache.Dependency, 
 	body, on, err := make()
 	if err != nil {
 		return nil, err
+	}
+	if on == nil {
+		return body, nil
 	}
 	h.catchUp()
 	end = func() { fill.Put(key, body, on) }
@@ -111,12 +114,19 @@ func changedBy(td ptrace.Traces) []cache.Dependency {
 	return changed
 }
 
-// nodesOf returns what a chain depends on: no span can become a part of it, or
-// add an edge to it, without being one of its nodes or naming one.
+// nodesOf returns what a chain depends on, nil where that is not known: no span
+// can become a part of it, or add an edge to it, without being one of its nodes
+// or of those beside it, or naming one.
 func nodesOf(g query.Graph) []cache.Dependency {
-	on := make([]cache.Dependency, len(g.Nodes))
+	if g.Unknown {
+		return nil
+	}
+	on := make([]cache.Dependency, 0, len(g.Nodes)+len(g.Beside))
 	for i := range g.Nodes {
-		on[i] = cache.Span(g.Nodes[i].Ref)
+		on = append(on, cache.Span(g.Nodes[i].Ref))
+	}
+	for _, ref := range g.Beside {
+		on = append(on, cache.Span(ref))
 	}
 	return on
 }

@@ -141,6 +141,40 @@ func TestHotAnswersMissNothing(t *testing.T) {
 	})
 }
 
+// TestHotAnswersMindWhatTheyLeftOut: a span beyond the limit is no node, and
+// what completes it may name no node any more.
+func TestHotAnswersMindWhatTheyLeftOut(t *testing.T) {
+	k := keeping(t, shop(t))
+	k.write(t, step{trace: 7, span: 3, event: "first", start: 1, links: []linked{{7, 2, causal.MessageFlow, 1, true}}}.traces())
+	open := step{trace: 7, span: 1, parent: 2, event: "last", start: 2}.traces()
+	open.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr(causal.AttrCallState, causal.CallOpen)
+	k.write(t, open)
+	for _, query := range []string{"?direction=effects&limit=2", "?direction=effects&depth=1", "?direction=effects&types=message_flow"} {
+		k.get(t, pathOf(7, 3)+query)
+	}
+	require.Contains(t, string(k.get(t, pathOf(7, 3)+"?direction=effects&limit=2").body), `"truncated":true`)
+	require.Contains(t, string(k.get(t, pathOf(7, 3)+"?direction=effects&depth=1").body), `"truncated":true`)
+	k.lookups(t, 2, 3)
+	k.write(t, step{trace: 7, span: 1, event: "last", start: 2}.traces())
+	require.Contains(t, string(k.get(t, pathOf(7, 3)+"?direction=effects&limit=2").body), `"truncated":false`)
+	require.Contains(t, string(k.get(t, pathOf(7, 3)+"?direction=effects&depth=1").body), `"truncated":false`)
+	k.get(t, pathOf(7, 3)+"?direction=effects&types=message_flow")
+	k.lookups(t, 2, 6)
+}
+
+// TestHotAnswersKnowWhatTheyDependOn, or are not kept.
+func TestHotAnswersKnowWhatTheyDependOn(t *testing.T) {
+	k := keeping(t, shop(t))
+	k.store.causing = func(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
+		spans, _, err := k.store.Model.Causing(ctx, refs, limit)
+		return spans, true, err
+	}
+	for range 2 {
+		require.Contains(t, string(k.get(t, pathOf(1, 1)+"?direction=causes").body), `"truncated":true`)
+	}
+	k.lookups(t, 0, 2)
+}
+
 func TestDroppedBlocksTakeHotAnswersAlong(t *testing.T) {
 	k := keeping(t, shop(t))
 	trace := "/api/v1/traces/" + storetest.TraceID(3).String()

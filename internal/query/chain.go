@@ -51,7 +51,7 @@ const (
 // left out. A root is a node whether it is stored or not. Errors: *SizeError, and
 // the source's.
 func Chain(ctx context.Context, src Source, roots []causal.SpanRef, opts ChainOptions) (Graph, error) {
-	c := chain{ctx: ctx, src: src, opts: opts, nodes: map[causal.SpanRef]*chainNode{}, ahead: map[causal.SpanRef]*chainNode{}}
+	c := chain{ctx: ctx, src: src, opts: opts, nodes: map[causal.SpanRef]*chainNode{}, ahead: map[causal.SpanRef]*chainNode{}, beside: map[causal.SpanRef]struct{}{}}
 	var level [2][]*chainNode
 	for _, s := range sides {
 		if opts.Direction == Both || opts.Direction == s.direction {
@@ -66,6 +66,7 @@ func Chain(ctx context.Context, src Source, roots []causal.SpanRef, opts ChainOp
 			further := c.beyond(s, level[s.index])
 			if opts.Depth > 0 && depth == opts.Depth {
 				c.truncated = c.truncated || len(further) > 0
+				c.leave(further...)
 				further = nil
 			}
 			level[s.index] = c.admit(s, further)
@@ -90,9 +91,11 @@ type chain struct {
 	reader    reader
 	nodes     map[causal.SpanRef]*chainNode
 	ahead     map[causal.SpanRef]*chainNode // looked at before they became nodes
+	beside    map[causal.SpanRef]struct{}   // that were left out; some may be nodes
 	bytes     int                           // of the nodes' spans
 	spans     int
 	truncated bool
+	unknown   bool // there are spans that were not read
 }
 
 type chainNode struct {
@@ -139,6 +142,7 @@ func (c *chain) admit(s side, refs []causal.SpanRef) []*chainNode {
 		if n == nil {
 			if len(c.nodes) >= c.opts.Limit {
 				c.truncated = true
+				c.leave(ref)
 				continue
 			}
 			if n = c.ahead[ref]; n == nil {
@@ -198,11 +202,24 @@ func (c *chain) look(level [2][]*chainNode, further bool) error {
 		for i := range n.edges {
 			if n.looked[i] && !n.settled[i] {
 				n.settled[i] = true
-				n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool { return !c.opts.accepts(&e) })
+				n.edges[i] = slices.DeleteFunc(unite(n.edges[i]), func(e causal.Edge) bool {
+					if c.opts.accepts(&e) {
+						return false
+					}
+					c.leave(e.Cause, e.Effect)
+					return true
+				})
 			}
 		}
 	}
 	return nil
+}
+
+// leave notes that spans are left out.
+func (c *chain) leave(refs ...causal.SpanRef) {
+	for _, ref := range refs {
+		c.beside[ref] = struct{}{}
+	}
 }
 
 // maxAhead is how many spans a look looks at, those of its level apart.
@@ -303,7 +320,7 @@ func (c *chain) named(s side, refs []causal.SpanRef, fresh map[causal.SpanRef]*c
 		if more && limit < most && 4*size <= c.opts.MaxBytes {
 			continue
 		}
-		c.truncated = c.truncated || more
+		c.truncated, c.unknown = c.truncated || more, c.unknown || more
 		for _, span := range spans {
 			t, err := c.reader.read(span.Bytes)
 			if err != nil {
@@ -335,6 +352,11 @@ func (c *chain) answer() Graph {
 	if most := edgesPerNode * c.opts.Limit; len(g.Edges) > most {
 		g.Edges, c.truncated = g.Edges[:most], true
 	}
-	g.Truncated = c.truncated
+	g.Truncated, g.Unknown = c.truncated, c.unknown
+	for ref := range c.beside {
+		if c.nodes[ref] == nil {
+			g.Beside = append(g.Beside, ref)
+		}
+	}
 	return g
 }

@@ -41,6 +41,12 @@ type Graph struct {
 	Edges []causal.Edge
 	// Truncated says that there is more than a bound let in.
 	Truncated bool
+	// Beside are spans that a chain met and left out, in no order: beyond its
+	// bounds, or where no edge to them counts. Nothing but a change of a node,
+	// of one of these, or of what comes to name a node changes the chain, unless
+	// Unknown says that there are others which were not even read.
+	Beside  []causal.SpanRef
+	Unknown bool
 }
 
 // Node is a span, or the place of one that is not stored.
