@@ -71,7 +71,7 @@ func (c *cut) decide() error {
 	if c.plan != nil {
 		return nil
 	}
-	p, err := c.planOf(c.head, true)
+	p, err := c.planOf(c.head, c.resends, true)
 	if err != nil {
 		return fmt.Errorf("look for open calls: %w", err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/store/head"
@@ -53,7 +54,9 @@ type Commit struct {
 
 	engine  *engine
 	head    *head.Head
+	resends *resends
 	changes []head.Change
+	asked   sync.Once
 }
 
 // Spans returns what the commit made complete, in the order of arrival: spans
@@ -68,6 +71,7 @@ func (c *Commit) Spans() ([]Span, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.asked.Do(func() { c.resends.asked(c.changes, known) })
 	rows := make([]uint32, 0, len(c.changes))
 	for i, change := range c.changes {
 		if change.Complete && !known[i] {
@@ -103,11 +107,11 @@ func (c *Commit) Named(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 
 // newCommit returns what a group commit into the head tells its follower, nil
 // if there is none.
-func (e *engine) newCommit(h *head.Head, received int64) *Commit {
+func (e *engine) newCommit(into *liveHead, received int64) *Commit {
 	if e.cfg.Follower == nil {
 		return nil
 	}
-	return &Commit{Received: received, engine: e, head: h}
+	return &Commit{Received: received, engine: e, head: into.head, resends: into.resends}
 }
 
 // noting is where inserts note changes; nil where nobody asks.
@@ -121,6 +125,7 @@ func (c *Commit) noting() *[]head.Change {
 // tell hands the commit to the follower, if it has anything to say.
 func (c *Commit) tell() {
 	if c != nil && len(c.changes) > 0 {
+		c.resends.told()
 		c.engine.cfg.Follower.Committed(c)
 	}
 }

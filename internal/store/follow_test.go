@@ -158,6 +158,46 @@ func TestChangedTellsOfOpenCallsToo(t *testing.T) {
 	require.Equal(t, []string{"b"}, f.names(found))
 }
 
+// silent is a follower that asks for nothing.
+type silent struct{}
+
+func (silent) Committed(*store.Commit)                 {}
+func (silent) Rotated()                                {}
+func (silent) Summary(<-chan struct{}) ([]byte, error) { return []byte{}, nil }
+func (silent) Merge([][]byte) ([]byte, error)          { return []byte{}, nil }
+func (silent) Blocks(int, []store.BlockSummary)        {}
+
+// TestWhatIsSentAgainIsNotStoredAgain after a cut, whether the follower asked
+// what was new or not; what has other links is.
+func TestWhatIsSentAgainIsNotStoredAgain(t *testing.T) {
+	for name, asks := range map[string]bool{"asked": true, "not asked": false} {
+		t.Run(name, func(t *testing.T) {
+			f := follow(t)
+			if !asks {
+				require.NoError(t, f.Close(t.Context()))
+				f.cfg.Follower = silent{}
+				var err error
+				f.Store, err = store.Open(f.cfg)
+				require.NoError(t, err)
+			}
+			f.write(span("a", 1), span("b", 2), span("late", 9))
+			f.cut()
+			linked := span("b", 2)
+			linked.Links = []uint64{1}
+			f.write(span("a", 1), linked, span("c", 3))
+			f.cut()
+			require.EqualValues(t, 3+2, f.Stats().Spans, "b with its link, and c")
+			require.EqualValues(t, 1, f.Stats().Duplicates)
+			f.write(span("a", 1), span("b", 2), span("c", 3))
+			f.cut()
+			require.EqualValues(t, 3+2, f.Stats().Spans)
+			spans, err := f.Trace(t.Context(), storetest.TraceID(1))
+			require.NoError(t, err)
+			require.ElementsMatch(t, []string{"a", "b", "c", "late"}, f.names(spans))
+		})
+	}
+}
+
 func TestFollowerIsToldAgainOfWhatIsRecovered(t *testing.T) {
 	f := follow(t)
 	f.write(span("a", 1))

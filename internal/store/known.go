@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/otlpwire"
@@ -13,6 +14,46 @@ import (
 // in a head; one that comes after the cut lies beside the first in a block. It
 // is known by its identity and its start, so that ordinary traffic, which is
 // younger than all blocks, asks none.
+
+// resends are the complete rows of a head that older parts had complete when
+// they came. No part that is older than the head comes to be later, so a cut has
+// to look at these alone, if it was asked about all commits.
+type resends struct {
+	mu      sync.Mutex
+	unasked int // commits
+	rows    map[uint32]struct{}
+}
+
+// told notes a commit that nobody asked about yet.
+func (r *resends) told() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unasked++
+}
+
+// asked notes what was found out about a commit.
+func (r *resends) asked(changes []head.Change, known []bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unasked--
+	for i, c := range changes {
+		if !known[i] {
+			continue
+		}
+		if r.rows == nil {
+			r.rows = map[uint32]struct{}{}
+		}
+		r.rows[c.Row] = struct{}{}
+	}
+}
+
+// may reports whether a complete row may be one.
+func (r *resends) may(row uint32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, is := r.rows[row]
+	return is || r.unasked > 0
+}
 
 // knownBefore says which of the changes made a row complete that an older part
 // has complete: the same identity, the same start.

@@ -18,26 +18,29 @@ type plan struct {
 
 // planOf decides for each row of a head. Without bounded all open calls are
 // carried that can be.
-func (e *engine) planOf(h *head.Head, bounded bool) (*plan, error) {
+func (e *engine) planOf(h *head.Head, resends *resends, bounded bool) (*plan, error) {
 	n := h.Sizes().Spans
 	p := &plan{rows: make([]block.Row, 0, n)}
 	var open []head.Span
 	var buf []head.Span
 	for first := 0; first < n; first += scanChunk {
 		buf = h.Rows(buf[:0], first, first+scanChunk, false)
-		complete := buf[:0]
-		for _, s := range buf {
-			if s.Open {
+		again := buf[:0]
+		for i, s := range buf {
+			switch {
+			case s.Open:
 				open = append(open, s)
-			} else {
-				complete = append(complete, s)
+			case resends.may(uint32(first + i)):
+				again = append(again, s)
+			default:
+				p.add(s.Origin, s.Bytes, s.Received)
 			}
 		}
-		complete, err := e.dropKnown(complete)
+		again, err := e.dropKnown(again)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range complete {
+		for _, s := range again {
 			p.add(s.Origin, s.Bytes, s.Received)
 		}
 	}

@@ -129,7 +129,7 @@ func (r *recovery) replay() (err error) {
 
 // begin makes an empty live head, over what became of the one before.
 func (r *recovery) begin(blocks []*part) {
-	r.live = liveHead{head: head.New(0), last: r.live.last}
+	r.live = newLiveHead(head.New(0), r.live.last)
 	r.views.swap(func(v *view) { v.blocks, v.live = append(v.blocks, blocks...), r.live.head })
 }
 
@@ -137,7 +137,7 @@ func (r *recovery) begin(blocks []*part) {
 func (r *recovery) group(received int64) *Commit {
 	if r.told == nil || r.told.Received != received {
 		r.tell()
-		r.told = r.newCommit(r.live.head, received)
+		r.told = r.newCommit(&r.live, received)
 	}
 	return r.told
 }
@@ -191,7 +191,7 @@ func (r *recovery) cut(segment uint64) error {
 	if err != nil {
 		return err
 	}
-	p, err := r.planOf(r.live.head, false)
+	p, err := r.planOf(r.live.head, r.live.resends, false)
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,15 @@ import (
 
 // frozen is a head that takes no more, on its way into a block.
 type frozen struct {
-	head  *head.Head
-	below uint64 // all that is in it lies in log segments with lower numbers
+	head    *head.Head
+	resends *resends
+	below   uint64 // all that is in it lies in log segments with lower numbers
 }
 
 // liveHead is what the committer knows of the head it fills.
 type liveHead struct {
-	head *head.Head
+	head    *head.Head
+	resends *resends
 	// carried is what the last cut brought along. It is no reason to cut: it
 	// would only be carried on.
 	carried load
@@ -23,6 +25,11 @@ type liveHead struct {
 	last    int64 // the newest arrival given out; each group's is later
 	// noRotateBefore is set after a rotation failed; nanoseconds.
 	noRotateBefore int64
+}
+
+// newLiveHead returns one with an empty head, whose first group comes after last.
+func newLiveHead(h *head.Head, last int64) liveHead {
+	return liveHead{head: h, resends: &resends{}, last: last}
 }
 
 // insert puts an entry into the head and returns how many rows it added. What
@@ -78,13 +85,13 @@ func (e *engine) rotate() error {
 		return err
 	}
 	e.trouble.clear(EventRotate)
-	old := e.live.head
+	old, resends := e.live.head, e.live.resends
 	fresh := head.New(old.Sizes().Spans)
 	e.views.swap(func(v *view) { v.frozen, v.live = old, fresh })
-	e.live = liveHead{head: fresh, last: e.live.last}
+	e.live = newLiveHead(fresh, e.live.last)
 	e.in.settle(load{}, load{})
 	e.backlog.Store(true)
 	e.rotated()
-	e.frozen <- frozen{head: old, below: below}
+	e.frozen <- frozen{head: old, resends: resends, below: below}
 	return nil
 }

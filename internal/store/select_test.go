@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/otelscope/otelscope/internal/causal"
@@ -404,6 +405,14 @@ func TestSelectSaysWhatTheDiskSays(t *testing.T) {
 			"among":    func() error { _, err := selected(st, store.Selection{Where: conditions[2]}); return err },
 			"estimate": func() error { _, err := st.Estimate(ctx, store.Selection{Where: is("k", "v")}); return err },
 			"values":   func() error { _, err := st.Values(ctx, named, 0, 0, 5); return err },
+			"linking": func() error {
+				_, _, err := st.Linking(ctx, []causal.SpanRef{storetest.Ref(1, 7)}, 10)
+				return err
+			},
+			"traces": func() error {
+				_, _, err := st.Traces(ctx, []pcommon.TraceID{storetest.TraceID(1), storetest.TraceID(2)}, 1000)
+				return err
+			},
 			"causing": func() error {
 				_, _, err := st.Causing(ctx, []causal.SpanRef{storetest.Ref(1, 7)}, 10)
 				return err

@@ -113,7 +113,7 @@ func (e *engine) commit(group []*entry) {
 		err = e.appendFailed(err)
 	} else {
 		e.trouble.clear(EventAppend)
-		told := e.newCommit(e.live.head, now)
+		told := e.newCommit(&e.live, now)
 		for _, en := range group {
 			e.insert(en, told.noting())
 		}
