@@ -9,13 +9,13 @@ import "errors"
 //     what leads to them is searched; then, so that spansets are whole, what
 //     else the left-hand traces lead to. It stops when enough are found.
 //   - from the left: from all left-hand spans on. So it goes where these are
-//     much rarer, or where they are rarer and the other way took long.
+//     much rarer, or rarer and soon found, or where the other way took long.
 func (s *searcher) runCaused(p *pipe, c *caused, want *wanted) error {
 	left, right, err := s.sides(c)
 	if err != nil {
 		return err
 	}
-	if left < right/rarer && left <= int64(s.opts.MaxVisited) {
+	if left <= int64(s.opts.MaxVisited) && (left < right/rarer || left < right/2 && left <= rowsPerVisit*leastVisits) {
 		visited, held := s.visited, s.held-s.loaded.bytes
 		err := s.runLeft(p, c, want, left)
 		if tooMuch := (*BoundError)(nil); want.given > 0 || !errors.As(err, &tooMuch) {

@@ -110,10 +110,10 @@ func TestExplain(t *testing.T) {
 		{Operator: "select", Detail: "{ kind = consumer }", Estimate: 7, Spans: 1},
 		{Operator: "trace", Detail: "{ kind = consumer }", Spans: 1},
 	}, a.Plan.Steps)
-	a, err = Search(t.Context(), src, parsed(t, `{ trace:id = "0a000000000000000000000000000003" } <<- { kind = consumer }`), opts)
+	a, err = Search(t.Context(), src, parsed(t, `{ trace:id = "0a000000000000000000000000000003" } <<- { trace:id = "0a000000000000000000000000000001" }`), opts)
 	require.NoError(t, err)
 	require.Equal(t, []string{"select", "effects", "causes"}, operators(a.Plan))
-	require.Equal(t, 4, a.Plan.Visited)
+	require.Equal(t, 7, a.Plan.Visited)
 }
 
 func operators(p *Plan) (out []string) {

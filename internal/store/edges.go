@@ -38,7 +38,10 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 	set, refs := newRefSet(refs)
 	asked := e.named(refs)
 	var m merger
-	for _, p := range v.sources() {
+	for i, p := range v.sources() {
+		if err := between(ctx, i, len(refs)); err != nil {
+			return nil, err
+		}
 		spans, err := p.named(ctx, asked)
 		if err != nil {
 			return nil, err
@@ -166,7 +169,7 @@ const (
 )
 
 func (s *searcher) source(i int) error {
-	if err := s.ctx.Err(); err != nil {
+	if err := between(s.ctx, i, s.asked.Len()); err != nil {
 		return err
 	}
 	rows, err := s.candidates(s.sources[i])

@@ -19,7 +19,7 @@ func (e *engine) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([
 	defer e.views.release(v)
 	t := newTraces(v, e.blocks.Traces(distinct(ids)), most)
 	for i := range t.sources {
-		if err := between(ctx, len(ids)); err != nil {
+		if err := between(ctx, i, len(ids)); err != nil {
 			return nil, nil, err
 		}
 		if err := t.count(i); err != nil {
@@ -28,7 +28,7 @@ func (e *engine) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([
 	}
 	var m merger
 	for i := range t.sources {
-		if err := between(ctx, len(ids)); err != nil {
+		if err := between(ctx, i, len(ids)); err != nil {
 			return nil, nil, err
 		}
 		if err := t.read(&m, i); err != nil {

@@ -16,14 +16,17 @@ type source struct {
 	head *head.Head
 }
 
-// manyAtOnce is from how many ids on a question is a part of something long.
-const manyAtOnce = 16
+// A question for manyAtOnce ids or more is a part of something long.
+const (
+	manyAtOnce  = 16
+	partsAtOnce = 16
+)
 
-// between is called between two parts of a question for so many ids. A long one
-// lets others run, which are on their way into the store: each would wait for
-// up to 10 ms at every goroutine that it crosses.
-func between(ctx context.Context, ids int) error {
-	if ids >= manyAtOnce {
+// between is called before each part that is asked for so many ids. What is long
+// lets others run from time to time, which are on their way into the store: each
+// would wait for up to 10 ms at every goroutine that it crosses.
+func between(ctx context.Context, part, ids int) error {
+	if ids >= manyAtOnce && part%partsAtOnce == partsAtOnce-1 {
 		runtime.Gosched()
 	}
 	return ctx.Err()
@@ -55,7 +58,7 @@ func (e *engine) named(refs []causal.SpanRef) *named {
 // named returns the versions of the spans with these ids that the part has, and
 // perhaps other spans.
 func (s source) named(ctx context.Context, q *named) ([]merged, error) {
-	if err := between(ctx, len(q.refs)); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if s.part == nil {

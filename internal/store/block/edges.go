@@ -70,6 +70,9 @@ func (s *Set) Traces(ids []pcommon.TraceID) *Question {
 	return s.ask(q)
 }
 
+// Len is how many different things are asked for.
+func (q *Question) Len() int { return len(q.prints) }
+
 // TraceIDs are the traces asked for, in the order of FindTraces.
 func (q *Question) TraceIDs() []pcommon.TraceID { return q.traces }
 
