@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,6 +51,30 @@ var worst = []struct{ name, path string }{
 	{"a graph of everything", "/api/v1/graph?limit=1000&format=svg&q=" + url.QueryEscape(`{ }`)},
 }
 
+// bear reads an answer of any size and forgets it: this process is the one that
+// sends spans meanwhile, and would pause for gigabytes that it kept.
+func bear(ctx context.Context, client *http.Client, address string) (detail string, status int, bytes int64, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", 0, 0, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", 0, 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, err := io.ReadAll(resp.Body)
+		var problem struct{ Detail string }
+		if err == nil {
+			err = json.Unmarshal(body, &problem)
+		}
+		return problem.Detail, resp.StatusCode, int64(len(body)), err
+	}
+	bytes, err = io.Copy(io.Discard, resp.Body)
+	return "", resp.StatusCode, bytes, err
+}
+
 // hostile asks them all at once, again and again, for a while.
 func (o options) hostile(ctx context.Context, client *http.Client, s *server, r *results, in *intake) error {
 	before, err := s.PeakRSS()
@@ -71,13 +96,10 @@ func (o options) hostile(ctx context.Context, client *http.Client, s *server, r 
 	for i, q := range worst {
 		wg.Go(func() {
 			begin := time.Now()
-			body, status, err := get(ctx, &patient, s.at.APIURL()+q.path)
-			e := ended{Question: q.name, Status: status, Ms: ms(time.Since(begin)), Bytes: len(body)}
-			var problem struct{ Detail string }
+			detail, status, n, err := bear(ctx, &patient, s.at.APIURL()+q.path)
+			e := ended{Question: q.name, Status: status, Ms: ms(time.Since(begin)), Detail: detail, Bytes: int(n)}
 			if err != nil {
 				e.Detail = "no answer: " + err.Error()
-			} else if status != http.StatusOK && json.Unmarshal(body, &problem) == nil {
-				e.Detail = problem.Detail
 			}
 			h.Ended[i] = e
 		})
