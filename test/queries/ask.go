@@ -90,10 +90,10 @@ var questions = []question{
 	{Name: "search: what led to failed shipments", times: 0.2, goal: 100, least: 1, count: countList("spansets"), path: func(*known) string {
 		return search(`{ resource.service.name = "shipping" && status = error } <<- { resource.service.name = "gateway" && span:parentID = nil }`)
 	}},
-	{Name: "view: service_graph", times: 0.2, goal: 5, least: 1, count: countList("edges"), path: fixed("/api/v1/views/service_graph")},
-	{Name: "view: operations", times: 0.2, goal: 5, least: 100, count: countList("operations"), path: fixed("/api/v1/views/operations")},
-	{Name: "view: errors", times: 0.2, goal: 5, least: 1, count: countList("errors"), path: fixed("/api/v1/views/errors")},
-	{Name: "view: processes", times: 0.2, goal: 5, least: 1, count: countList("processes"), path: fixed("/api/v1/views/processes")},
+	{Name: "view: service_graph", times: 1, goal: 5, least: 1, count: countList("edges"), path: fixed("/api/v1/views/service_graph")},
+	{Name: "view: operations", times: 1, goal: 5, least: 100, count: countList("operations"), path: fixed("/api/v1/views/operations")},
+	{Name: "view: errors", times: 1, goal: 5, least: 1, count: countList("errors"), path: fixed("/api/v1/views/errors")},
+	{Name: "view: processes", times: 1, goal: 5, least: 1, count: countList("processes"), path: fixed("/api/v1/views/processes")},
 	{Name: "the page", times: 0.05, least: 1000, count: countBytes, path: fixed("/")},
 	{Name: "Tempo: search", times: 0.1, goal: 100, least: 1, count: countList("traces"), path: func(k *known) string {
 		r, span := k.request()

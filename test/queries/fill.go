@@ -196,7 +196,7 @@ func (o options) fill(ctx context.Context, s *server, r *results) (*known, error
 		return nil, err
 	}
 	took := time.Since(begin)
-	stats, err := s.api.Store(ctx)
+	stats, err := s.settled(ctx)
 	if err != nil {
 		return nil, err
 	}

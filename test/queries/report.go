@@ -63,7 +63,7 @@ func (r *results) markdown() string {
 	fmt.Fprintf(&b, "%s, %d cores, %d MB; %s; store on %s; %s, GOGC=%s, GOMEMLIMIT=%s. Load generator and collector share the cores; load average when the run began: %.1f.\n\n", e.CPU, e.Cores, e.MemoryMB, e.Kernel, e.FileSystem, e.Go, e.GOGC, e.GOMEMLIMIT, r.Load)
 	f := r.Filled
 	fmt.Fprintf(&b, "Stored by the whole pipeline first: %d spans in %.0f s (%.0f a second), %d blocks of %.0f MB together, %.0f bytes a span, peak RSS %.0f MB; %d spans more were sampled out under pressure. ", f.Spans, f.Seconds, float64(f.Spans)/f.Seconds, f.Blocks, f.BlockMB, f.BytesPerSpan, f.PeakRSSMB, f.SampledOut)
-	fmt.Fprintf(&b, "All of them began within the hour that is searched. Then the questions were asked over HTTP, one at a time, while %d spans a second kept coming in (%.0f did; durable p99 %.1f ms). Peak RSS at the end: %.0f MB.\n\n", r.Rate, r.Quiet.PerSecond, r.Quiet.P99ms, r.PeakRSSMB)
+	fmt.Fprintf(&b, "All of them began within the hour that is searched. Then, with nothing left to be cut into a block, the questions were asked over HTTP, one at a time, while %d spans a second kept coming in (%.0f did; durable p99 %.1f ms). Peak RSS at the end: %.0f MB.\n\n", r.Rate, r.Quiet.PerSecond, r.Quiet.P99ms, r.PeakRSSMB)
 	b.WriteString("| question | asked | p50 ms | p99 ms | max ms | goal (p99) | |\n|---|---:|---:|---:|---:|---:|---|\n")
 	for _, a := range r.Answers {
 		goal, kept := "", ""

@@ -8,8 +8,25 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/otelscope/otelscope/internal/store"
 	"github.com/otelscope/otelscope/test/internal/collector"
 )
+
+// settled waits until nothing that was sent waits to be cut into a block, so that
+// what is measured then is not what came before.
+func (s *server) settled(ctx context.Context) (store.Stats, error) {
+	for {
+		stats, err := s.api.Store(ctx)
+		if err != nil || stats.Backlog == 0 {
+			return stats, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return stats, ctx.Err()
+		}
+	}
+}
 
 // server is a collector in a folder of its own.
 type server struct {
