@@ -50,7 +50,7 @@ var rules = map[string]rule{
 	"internal/store/manifest":    {ours: []string{"internal/vfs"}},
 	"internal/store/field":       {ours: []string{"internal/otlpwire"}, others: []string{"github.com/zeebo/xxh3", protowire}},
 	"internal/store/head":        {ours: []string{"internal/causal", "internal/otlpwire", "internal/store/field"}, others: []string{"github.com/zeebo/xxh3", protowire}},
-	"internal/store/block":       {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs", "internal/store/block/table", "internal/store/field"}, others: []string{pdata, parquet, "github.com/zeebo/xxh3", "github.com/klauspost/compress/", protowire}},
+	"internal/store/block":       {ours: []string{"internal/causal", "internal/otlpwire", "internal/vfs", "internal/store/block/table", "internal/store/field"}, others: []string{pdata, parquet, "github.com/zeebo/xxh3", "github.com/elastic/go-freelru", "github.com/klauspost/compress/", protowire}},
 	"internal/store/block/table": {others: []string{parquet, "github.com/klauspost/compress/"}},
 	"internal/traceql":           {},
 	"internal/query":             {ours: []string{"internal/causal", "internal/otlpwire", "internal/store", "internal/traceql"}, others: []string{pdata}},
