@@ -60,36 +60,32 @@ func (e *engine) Spans(ctx context.Context, refs []causal.SpanRef) ([]Span, erro
 
 // Referring implements Store.
 func (e *engine) Referring(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs)
-	return e.naming(ctx, set, limit, question{
-		blocks: func() *block.Question { return e.blocks.Referring(refs) },
-		head:   func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
-	}, head.AppendRefs)
+	return e.naming(ctx, refs, limit, e.blocks.Referring, (*head.Head).ReferringRows, head.AppendRefs)
 }
 
 // Linking implements Store.
 func (e *engine) Linking(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs)
-	return e.naming(ctx, set, limit, question{
-		blocks: func() *block.Question { return e.blocks.Linking(refs) },
-		head:   func(h *head.Head) []uint32 { return h.ReferringRows(refs) },
-	}, head.AppendLinks)
+	return e.naming(ctx, refs, limit, e.blocks.Linking, (*head.Head).ReferringRows, head.AppendLinks)
 }
 
 // Causing implements Store.
 func (e *engine) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]Span, bool, error) {
-	set, refs := newRefSet(refs)
-	return e.naming(ctx, set, limit, question{
-		blocks: func() *block.Question { return e.blocks.Causing(refs) },
-		head:   func(h *head.Head) []uint32 { return h.CausingRows(refs) },
-	}, head.AppendEffects)
+	return e.naming(ctx, refs, limit, e.blocks.Causing, (*head.Head).CausingRows, head.AppendEffects)
 }
 
-// naming answers a question for the spans that name one of set; names appends
-// those that a span names.
-func (e *engine) naming(ctx context.Context, set refSet, limit int, q question, names func([]causal.SpanRef, []byte) ([]causal.SpanRef, error)) ([]Span, bool, error) {
+// naming returns spans that name one of refs, which names appends; the others find
+// the rows that may.
+func (e *engine) naming(ctx context.Context, refs []causal.SpanRef, limit int,
+	blocks func([]causal.SpanRef) *block.Question, rows func(*head.Head, []causal.SpanRef) []uint32,
+	names func([]causal.SpanRef, []byte) ([]causal.SpanRef, error),
+) ([]Span, bool, error) {
+	set, refs := newRefSet(refs)
 	if len(set) == 0 {
 		return nil, false, e.usable(ctx)
+	}
+	q := question{
+		blocks: func() *block.Question { return blocks(refs) },
+		head:   func(h *head.Head) []uint32 { return rows(h, refs) },
 	}
 	var found []causal.SpanRef
 	q.match = func(span []byte) (_ bool, err error) {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-
 	"github.com/otelscope/otelscope/internal/store/head"
 )
 
@@ -20,35 +18,6 @@ func (e *engine) view(ctx context.Context) (*view, error) {
 		return nil, ErrClosed
 	}
 	return v, nil
-}
-
-// Trace implements Store.
-func (e *engine) Trace(ctx context.Context, id pcommon.TraceID) ([]Span, error) {
-	v, err := e.view(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer e.views.release(v)
-	var m merger
-	for _, p := range v.blocks {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		rows, err := p.block.Trace(id)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.addRows(rows, p.info.ReceivedMax); err != nil {
-			return nil, err
-		}
-	}
-	for _, h := range v.heads() {
-		if err := m.addHead(h.Trace(id)); err != nil {
-			return nil, err
-		}
-	}
-	slices.SortStableFunc(m.spans, func(a, b merged) int { return cmp.Compare(a.start, b.start) })
-	return m.answer(), nil
 }
 
 // Event implements Store.

@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"math"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -10,32 +12,46 @@ import (
 	"github.com/otelscope/otelscope/internal/store/block"
 )
 
+// Trace implements Store.
+func (e *engine) Trace(ctx context.Context, id pcommon.TraceID) ([]Span, error) {
+	m, _, err := e.traces(ctx, []pcommon.TraceID{id}, math.MaxInt)
+	slices.SortStableFunc(m.spans, func(a, b merged) int { return cmp.Compare(a.start, b.start) })
+	return m.answer(), err
+}
+
 // Traces implements Store.
 func (e *engine) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([]Span, []pcommon.TraceID, error) {
+	m, large, err := e.traces(ctx, ids, most)
+	return m.answer(), large, err
+}
+
+// traces returns the spans of traces, and those traces of which more than most
+// rows are stored. After an error there are none.
+func (e *engine) traces(ctx context.Context, ids []pcommon.TraceID, most int) (_ merger, large []pcommon.TraceID, _ error) {
 	v, err := e.view(ctx)
 	if err != nil {
-		return nil, nil, err
+		return merger{}, nil, err
 	}
 	defer e.views.release(v)
 	t := newTraces(v, e.blocks.Traces(distinct(ids)), most)
 	for i := range t.sources {
 		if err := between(ctx, i, len(ids)); err != nil {
-			return nil, nil, err
+			return merger{}, nil, err
 		}
 		if err := t.count(i); err != nil {
-			return nil, nil, err
+			return merger{}, nil, err
 		}
 	}
 	var m merger
 	for i := range t.sources {
 		if err := between(ctx, i, len(ids)); err != nil {
-			return nil, nil, err
+			return merger{}, nil, err
 		}
 		if err := t.read(&m, i); err != nil {
-			return nil, nil, err
+			return merger{}, nil, err
 		}
 	}
-	return m.answer(), t.large(), nil
+	return m, t.large(), nil
 }
 
 func distinct(ids []pcommon.TraceID) []pcommon.TraceID {
@@ -44,10 +60,10 @@ func distinct(ids []pcommon.TraceID) []pcommon.TraceID {
 	return slices.Compact(ids)
 }
 
-// traces are the traces that Traces reads: it finds their rows in all parts
+// traces are traces that are read: it finds their rows in all parts
 // first, so that none is read of those that have too many.
 type traces struct {
-	asked   *block.Question
+	asked   *block.TraceQuestion
 	ids     []pcommon.TraceID
 	places  map[pcommon.TraceID]int // -> ids
 	most    int
@@ -62,8 +78,8 @@ type traceRows struct {
 	rows  []uint32
 }
 
-func newTraces(v *view, asked *block.Question, most int) *traces {
-	t := &traces{asked: asked, ids: asked.TraceIDs(), places: map[pcommon.TraceID]int{}, most: most, sources: v.sources()}
+func newTraces(v *view, asked *block.TraceQuestion, most int) *traces {
+	t := &traces{asked: asked, ids: asked.IDs, places: map[pcommon.TraceID]int{}, most: most, sources: v.sources()}
 	t.rows, t.total = make([][]traceRows, len(t.sources)), make([]int, len(t.ids))
 	for i, id := range t.ids {
 		t.places[id] = i

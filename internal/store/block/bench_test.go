@@ -134,7 +134,7 @@ func BenchmarkReads(b *testing.B) {
 	b.Run("missing trace", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := range b.N {
-			_, _ = blk.Trace(pcommon.TraceID{1, byte(i), byte(i >> 8), byte(i >> 16)})
+			_, _ = traceOf(blk, pcommon.TraceID{1, byte(i), byte(i >> 8), byte(i >> 16)})
 		}
 	})
 	b.Run("one span", func(b *testing.B) {

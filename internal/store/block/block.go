@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -50,7 +49,6 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // may run during or after Close.
 type Block struct {
 	set         *Set
-	key         uint64 // that no other block of the set ever has
 	slot        slot
 	inSet       bool // slot counts
 	meta        Meta
@@ -77,7 +75,6 @@ type Set struct {
 	fsys    vfs.FS
 	dir     string
 	filters filters
-	opened  atomic.Uint64 // blocks, ever
 	pages   *pageCache
 }
 
@@ -89,7 +86,6 @@ func (s *Set) Open(number uint64) (_ *Block, err error) {
 	fsys, dir := s.fsys, s.dir
 	b := &Block{
 		set:         s,
-		key:         s.opened.Add(1),
 		idsName:     filepath.Join(dir, IDsName(number)),
 		parquetName: filepath.Join(dir, ParquetName(number)),
 		origins:     map[uint32][]byte{},
@@ -157,13 +153,6 @@ func (b *Block) Summary() ([]byte, error) {
 		return nil, &CorruptError{b.idsName, err}
 	}
 	return summary, nil
-}
-
-// Trace returns the spans of a trace in the order of their start times.
-func (b *Block) Trace(id pcommon.TraceID) ([]Row, error) {
-	return b.find(&b.ids.trace, traceFingerprint(id), func(span []byte) bool {
-		return headOf(span).trace == id
-	})
 }
 
 // Span returns the spans with both ids, which may be several: identity has

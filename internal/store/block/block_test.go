@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io/fs"
 	"iter"
 	"slices"
@@ -91,7 +92,7 @@ func TestFindByIDs(t *testing.T) {
 		traces[h.trace] = append(traces[h.trace], r)
 	}
 	for id, want := range traces {
-		got, err := b.Trace(id)
+		got, err := traceOf(b, id)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
@@ -106,7 +107,7 @@ func TestFindByIDs(t *testing.T) {
 	}
 	for i := range 300 {
 		h := head{trace: pcommon.TraceID{1, byte(i), byte(i >> 8)}, span: pcommon.SpanID{2}}
-		got, err := b.Trace(h.trace)
+		got, err := traceOf(b, h.trace)
 		require.NoError(t, err)
 		require.Empty(t, got)
 		got, err = b.Span(h.trace, h.span)
@@ -121,7 +122,7 @@ func TestEmptyBlock(t *testing.T) {
 	require.Equal(t, meta, b.Meta())
 	require.Zero(t, meta.Rows+int64(meta.MinStart+meta.MaxStart))
 	require.Empty(t, collect(t, b.Scan(context.Background())))
-	rows, err := b.Trace(pcommon.TraceID{1})
+	rows, err := traceOf(b, pcommon.TraceID{1})
 	require.NoError(t, err)
 	require.Empty(t, rows)
 	require.Empty(t, readTable(t, fsys))
@@ -191,7 +192,7 @@ func TestManyOrigins(t *testing.T) {
 	fsys, _ := write(t, rows)
 	b := open(t, fsys)
 	require.Equal(t, sorted(rows), collect(t, b.Scan(context.Background())))
-	got, err := b.Trace(headOf(base[3].Span).trace)
+	got, err := traceOf(b, headOf(base[3].Span).trace)
 	require.NoError(t, err)
 	require.Len(t, got, len(search(rows, func(s []byte) bool { return headOf(s).trace == headOf(base[3].Span).trace })))
 }
@@ -317,4 +318,11 @@ func TestLongWritesAreSyncedOnTheWay(t *testing.T) {
 	_, err = f.ReadAt(got, 0)
 	require.NoError(t, err)
 	require.Equal(t, data, got)
+}
+
+// traceOf returns the spans of a trace in the order of their start times.
+func traceOf(b *Block, id pcommon.TraceID) (rows []Row, err error) {
+	failed := b.FindTraces(b.set.Traces([]pcommon.TraceID{id}), func(_ int, numbers []uint32) { rows, err = b.Rows(numbers) })
+	rows = slices.DeleteFunc(rows, func(r Row) bool { return headOf(r.Span).trace != id })
+	return rows, errors.Join(failed, err)
 }

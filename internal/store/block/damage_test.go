@@ -151,7 +151,7 @@ func readEverything(fsys vfs.FS, rows []Row) (err error) {
 	}
 	for _, r := range rows {
 		h := headOf(r.Span)
-		if _, err := b.Trace(h.trace); err != nil {
+		if _, err := traceOf(b, h.trace); err != nil {
 			return err
 		}
 		if _, err := b.Span(h.trace, h.span); err != nil {
@@ -273,7 +273,7 @@ func TestPageWithOtherRows(t *testing.T) {
 	fsys, _ := write(t, rows)
 	b := open(t, fsys)
 	b.ids.pages = b.ids.pages[:1]
-	_, err := b.Trace(headOf(rows[0].Span).trace)
+	_, err := traceOf(b, headOf(rows[0].Span).trace)
 	requireDamage(t, err, ParquetName(7), "rows")
 }
 

@@ -19,11 +19,10 @@ import (
 type Question struct {
 	set    *Set
 	kind   kind
-	refs   []causal.SpanRef  // asked for,
-	traces []pcommon.TraceID // or these, one for each of prints,
-	group  string            // or this
-	prints []fingerprint     // rising
-	may    [][]int32         // by slot: those of prints that the block may have
+	refs   []causal.SpanRef // asked for,
+	group  string           // or this
+	prints []fingerprint    // rising
+	may    [][]int32        // by slot: those of prints that the block may have
 }
 
 type kind int
@@ -34,8 +33,14 @@ const (
 	ofLinking
 	ofCausing
 	ofCorrelation
-	ofTraces
 )
+
+// TraceQuestion asks blocks of a set for the rows of traces, as Question does
+// for others.
+type TraceQuestion struct {
+	IDs   []pcommon.TraceID // in the order of their fingerprints
+	asked *Question         // has a fingerprint for each
+}
 
 // Spans asks for the rows that have one of the ids.
 func (s *Set) Spans(refs []causal.SpanRef) *Question {
@@ -59,22 +64,19 @@ func (s *Set) Causing(refs []causal.SpanRef) *Question {
 	return s.question(ofCausing, refs, leadingFingerprint)
 }
 
-// Traces asks for the rows of traces, which are all different; see
-// Block.FindTraces.
-func (s *Set) Traces(ids []pcommon.TraceID) *Question {
-	q := &Question{kind: ofTraces, traces: slices.Clone(ids)}
-	slices.SortFunc(q.traces, func(a, b pcommon.TraceID) int { return cmp.Compare(traceFingerprint(a), traceFingerprint(b)) })
-	for _, id := range q.traces {
-		q.prints = append(q.prints, traceFingerprint(id))
+// Traces asks for the rows of traces, which are all different.
+func (s *Set) Traces(ids []pcommon.TraceID) *TraceQuestion {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b pcommon.TraceID) int { return cmp.Compare(traceFingerprint(a), traceFingerprint(b)) })
+	q := &Question{prints: make([]fingerprint, len(ids))}
+	for i, id := range ids {
+		q.prints[i] = traceFingerprint(id)
 	}
-	return s.ask(q)
+	return &TraceQuestion{ids, s.ask(q)}
 }
 
 // Len is how many different things are asked for.
 func (q *Question) Len() int { return len(q.prints) }
-
-// TraceIDs are the traces asked for, in the order of FindTraces.
-func (q *Question) TraceIDs() []pcommon.TraceID { return q.traces }
 
 // Correlation asks for the rows whose scope.correlation.id is id.
 func (s *Set) Correlation(id string) *Question {
@@ -134,14 +136,14 @@ func (b *Block) Find(ctx context.Context, q *Question) ([]uint32, error) {
 	return b.rowsOf(&b.ids.span, q.of(b))
 }
 
-// FindTraces calls found for each trace of a question for traces that the block
-// may have, by its place among them, with the rows that may be of it, rising,
-// which are found's.
-func (b *Block) FindTraces(q *Question, found func(place int, rows []uint32)) error {
+// FindTraces calls found for each of a question's traces that the block may
+// have, by its place among IDs, with the rows that may be of it, rising, which
+// are found's.
+func (b *Block) FindTraces(q *TraceQuestion, found func(place int, rows []uint32)) error {
 	var c cursor
 	defer c.release()
-	for _, i := range q.may[b.slot] {
-		rows, err := b.ids.trace.find(nil, q.prints[i], &c)
+	for _, i := range q.asked.may[b.slot] {
+		rows, err := b.ids.trace.find(nil, q.asked.prints[i], &c)
 		if err != nil {
 			return &CorruptError{b.idsName, err}
 		}

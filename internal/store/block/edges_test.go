@@ -172,8 +172,8 @@ func requireTraces(t *testing.T, b *Block, rows []Row) {
 	q := b.set.Traces(append(slices.Collect(maps.Keys(want)), pcommon.TraceID{9}))
 	got := map[pcommon.TraceID][]uint32{}
 	require.NoError(t, b.FindTraces(q, func(place int, rows []uint32) {
-		require.NotContains(t, got, q.TraceIDs()[place])
-		got[q.TraceIDs()[place]] = rows
+		require.NotContains(t, got, q.IDs[place])
+		got[q.IDs[place]] = rows
 	}))
 	require.Equal(t, want, got)
 }

@@ -57,7 +57,7 @@ func readGolden(t *testing.T, dir string, sections int) {
 	checkSearch(t, b, rows)
 	for _, r := range rows {
 		h := headOf(r.Span)
-		got, err := b.Trace(h.trace)
+		got, err := traceOf(b, h.trace)
 		require.NoError(t, err)
 		require.Contains(t, got, r)
 		got, err = b.Span(h.trace, h.span)

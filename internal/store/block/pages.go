@@ -13,7 +13,8 @@ type pageCache struct {
 	pages *freelru.SyncedLRU[pageKey, table.Plain]
 }
 
-// pageKey is a block, which has no more pages than rows, and a page of it.
+// pageKey is a block, by its number, which no other ever has, and a page of it;
+// it has no more pages than rows.
 type pageKey uint64
 
 // Bounds of the cache: 8 MiB of ordinary pages, 16 of the largest that it

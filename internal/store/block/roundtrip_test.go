@@ -162,7 +162,7 @@ func checkReads(t *testing.T, fsys vfs.FS, want []Row) {
 	equal(want, collect(t, b.Scan(context.Background())), nil)
 	for i := range byte(6) {
 		trace := pcommon.TraceID{15: i}
-		got, err := b.Trace(trace)
+		got, err := traceOf(b, trace)
 		equal(search(want, func(s []byte) bool { return headOf(s).trace == trace }), got, err)
 		for j := range byte(21) {
 			span := pcommon.SpanID{j}

@@ -63,7 +63,7 @@ func (p *pageReader) row(b *Block, row uint32) ([]byte, error) {
 // turn makes a page the reader's.
 func (p *pageReader) turn(b *Block, number int) (err error) {
 	if p.keeps {
-		if page, found := b.set.pages.get(b.key, number); found {
+		if page, found := b.set.pages.get(b.meta.Number, number); found {
 			p.page = page
 			return nil
 		}
@@ -78,7 +78,7 @@ func (p *pageReader) turn(b *Block, number int) (err error) {
 		return err
 	}
 	if p.keeps {
-		b.set.pages.put(b.key, number, p.page, len(p.bufs.values))
+		b.set.pages.put(b.meta.Number, number, p.page, len(p.bufs.values))
 		p.bufs.values = nil
 	}
 	return nil

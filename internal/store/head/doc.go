@@ -6,7 +6,7 @@
 //
 //	b, err := head.Parse(payload)   // any goroutine: looks into every span once
 //	h.Insert(b, received)           // one writer
-//	h.Trace(id), h.Span(id), …      // any goroutine, also while Insert runs
+//	h.TraceRows(id), h.Span(id), …  // any goroutine, also while Insert runs
 //
 // A span has one row for as long as the head lives: a later version of it
 // changes its row in place, so that whoever goes over the rows by number meets

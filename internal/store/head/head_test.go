@@ -60,7 +60,7 @@ func TestModel(t *testing.T) {
 		for id := range uint64(4) {
 			spans, err := model.Trace(ctx, storetest.TraceID(id))
 			require.NoError(rt, err)
-			same(t, rt, spans, h.Trace(storetest.TraceID(id)))
+			same(t, rt, spans, traceOf(h, storetest.TraceID(id)))
 		}
 		for _, id := range []string{"", "a", "b", "c"} {
 			spans, err := model.Event(ctx, id)
@@ -159,10 +159,10 @@ func TestManySpans(t *testing.T) {
 		_, found := h.Span(&ids[i])
 		require.True(t, found)
 	}
-	require.Len(t, h.Trace(ids[77].Trace), 5)
+	require.Len(t, traceOf(h, ids[77].Trace), 5)
 	_, found := h.Span(&head.Identity{Trace: ids[0].Trace})
 	require.False(t, found)
-	require.Nil(t, h.Trace([16]byte{1}))
+	require.Nil(t, traceOf(h, [16]byte{1}))
 	sizes := h.Sizes()
 	require.Equal(t, int64(1), sizes.Oldest)
 	require.Equal(t, int64(batches), sizes.Newest)
@@ -181,7 +181,7 @@ func TestCarriedIsOlder(t *testing.T) {
 	carried.Carried = true
 	require.Zero(t, h.Insert(carried, 10))
 
-	spans := h.Trace(storetest.TraceID(1))
+	spans := traceOf(h, storetest.TraceID(1))
 	require.True(t, spans[0].Carried)
 	require.Equal(t, int64(10), spans[0].Received)
 	p := decode(t, spans)[0]
@@ -210,12 +210,12 @@ func TestLongUnited(t *testing.T) {
 		spec.Span = i + 1
 		h.Insert(parse(t, storetest.Traces(spec)), 1)
 	}
-	before := h.Trace(storetest.TraceID(1))
+	before := traceOf(h, storetest.TraceID(1))
 	for i := range uint64(3) {
 		spec.Span, spec.Links = i+1, links
 		h.Insert(parse(t, storetest.Traces(spec)), 1)
 	}
-	for i, p := range decode(t, h.Trace(storetest.TraceID(1))) {
+	for i, p := range decode(t, traceOf(h, storetest.TraceID(1))) {
 		require.Len(t, p.Links, len(links))
 		require.Empty(t, decode(t, before)[i].Links, "what was handed out does not change")
 	}
@@ -237,7 +237,7 @@ func TestReadersBesideInsert(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for last := 0; ; {
-				spans := h.Trace(storetest.TraceID(1))
+				spans := traceOf(h, storetest.TraceID(1))
 				if len(spans) < last {
 					t.Errorf("%d spans after %d", len(spans), last)
 				}
@@ -425,3 +425,6 @@ func FuzzPeek(f *testing.F) {
 		}
 	})
 }
+
+// traceOf returns the spans of a trace in the order of arrival.
+func traceOf(h *head.Head, id [16]byte) []head.Span { return h.At(nil, h.TraceRows(id)) }

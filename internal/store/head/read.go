@@ -14,26 +14,6 @@ func (h *Head) span(r *row) Span {
 	return Span{Origin: h.origins[r.origin], Bytes: h.bytes(r), Received: r.received, Open: r.flags&flagOpen != 0, Carried: r.flags&flagCarried != 0}
 }
 
-// Trace returns the spans of a trace in the order of arrival.
-func (h *Head) Trace(id [16]byte) []Span {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	n := 0
-	newest := h.newestOf(id)
-	if newest == 0 {
-		return nil
-	}
-	for next := newest; next != 0; next = h.row(next - 1).next {
-		n++
-	}
-	out := make([]Span, n)
-	for next := newest; next != 0; next = h.row(next - 1).next {
-		n--
-		out[n] = h.span(h.row(next - 1))
-	}
-	return out
-}
-
 // newestOf returns a trace's newest row, plus one; 0 if it has none.
 func (h *Head) newestOf(id [16]byte) uint32 {
 	slot, found := h.byTrace.find(traceHash(&id), func(n uint32) bool { return h.row(n).id.Trace == id })

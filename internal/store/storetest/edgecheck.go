@@ -34,12 +34,12 @@ func CheckEdges(ctx context.Context, s store.Store, all []Plain) error {
 		if err := sameAs(want, spans, err); err != nil || more {
 			return fmt.Errorf("referring to %v: more=%v, %w", q, more, err)
 		}
-		want = matching(all, func(p Plain) bool { return p.links(q) })
+		want = matching(all, func(p Plain) bool { return p.links(q, "") })
 		spans, more, err = s.Linking(ctx, q, len(want)+1)
 		if err := sameAs(want, spans, err); err != nil || more {
 			return fmt.Errorf("linking to %v: more=%v, %w", q, more, err)
 		}
-		want = matching(all, func(p Plain) bool { return p.causes(q) })
+		want = matching(all, func(p Plain) bool { return p.links(q, causal.LinkRoleEffect) })
 		spans, more, err = s.Causing(ctx, q, len(want)+1)
 		if err := sameAs(want, spans, err); err != nil || more {
 			return fmt.Errorf("causing %v: more=%v, %w", q, more, err)

@@ -70,15 +70,17 @@ func (m *Model) Traces(ctx context.Context, ids []pcommon.TraceID, most int) ([]
 
 // Linking implements store.Store.
 func (m *Model) Linking(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
-	found, err := m.find(ctx, func(p Plain) bool { return p.links(refs) })
+	found, err := m.find(ctx, func(p Plain) bool { return p.links(refs, "") })
 	return limited(found, limit, err)
 }
 
-// links reports whether a link of p is to one of refs.
-func (p Plain) links(refs []causal.SpanRef) bool {
+// links reports whether a link of p is to one of refs, and has the role, if one
+// is given.
+func (p Plain) links(refs []causal.SpanRef, role string) bool {
 	for _, l := range p.Span().Links().All() {
 		ref := causal.SpanRef{TraceID: l.TraceID(), SpanID: l.SpanID()}
-		if !ref.IsZero() && slices.Contains(refs, ref) {
+		has, _ := l.Attributes().Get(causal.AttrLinkRole)
+		if !ref.IsZero() && slices.Contains(refs, ref) && (role == "" || has.Str() == role) {
 			return true
 		}
 	}

@@ -16,20 +16,8 @@ import (
 
 // Causing implements store.Store.
 func (m *Model) Causing(ctx context.Context, refs []causal.SpanRef, limit int) ([]store.Span, bool, error) {
-	found, err := m.find(ctx, func(p Plain) bool { return p.causes(refs) })
+	found, err := m.find(ctx, func(p Plain) bool { return p.links(refs, causal.LinkRoleEffect) })
 	return limited(found, limit, err)
-}
-
-// causes reports whether a link of p says that it caused one of refs.
-func (p Plain) causes(refs []causal.SpanRef) bool {
-	for _, l := range p.Span().Links().All() {
-		ref := causal.SpanRef{TraceID: l.TraceID(), SpanID: l.SpanID()}
-		role, _ := l.Attributes().Get(causal.AttrLinkRole)
-		if role.Str() == causal.LinkRoleEffect && !ref.IsZero() && slices.Contains(refs, ref) {
-			return true
-		}
-	}
-	return false
 }
 
 // Select implements store.Store.
