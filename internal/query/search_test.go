@@ -373,3 +373,43 @@ func TestFromTheRightAfterAll(t *testing.T) {
 	var bound *BoundError
 	require.ErrorAs(t, err, &bound)
 }
+
+// promising is a source that promises so many spans for one filter after the
+// other.
+type promising struct {
+	SearchSource
+	estimates []int64
+}
+
+func (p *promising) Estimate(context.Context, store.Selection) (int64, error) {
+	first := p.estimates[0]
+	p.estimates = p.estimates[1:]
+	return first, nil
+}
+
+// TestTurningToTheLeft: what was given from the right does not come again, and
+// what was not still comes.
+func TestTurningToTheLeft(t *testing.T) {
+	var specs []spec
+	for trace := range uint64(24) {
+		kind := ptrace.SpanKindServer
+		if trace < 4 || trace >= 20 {
+			kind = ptrace.SpanKindProducer
+		}
+		specs = append(specs,
+			spec{ref: ref(trace+1, 1), kind: kind, start: 10 * trace},
+			spec{ref: ref(trace+1, 2), parent: 1, kind: ptrace.SpanKindConsumer, start: 10*trace + 1})
+	}
+	src := newSource(t, specs...)
+	search := func(patience int) Answer {
+		opts := searchOptions(func(o *SearchOptions) { o.Explain, o.batch, o.patience = true, 1, patience })
+		a, err := Search(t.Context(), &promising{src, []int64{100_000, 150_000}}, parsed(t, `{ kind = producer } ->> { kind = consumer }`), opts)
+		require.NoError(t, err)
+		return a
+	}
+	straight, turning := search(1_000), search(1)
+	require.Equal(t, []string{"select", "causes", "effects"}, operators(straight.Plan))
+	require.Equal(t, []string{"select", "causes", "effects", "select", "effects"}, operators(turning.Plan))
+	require.Len(t, turning.Spansets, 8)
+	require.Equal(t, shorts(t, straight), shorts(t, turning))
+}

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"pgregory.net/rapid"
 
+	"github.com/otelscope/otelscope/internal/causal"
 	"github.com/otelscope/otelscope/internal/vfs"
 	"github.com/otelscope/otelscope/internal/vfs/memfs"
 )
@@ -325,4 +326,36 @@ func traceOf(b *Block, id pcommon.TraceID) (rows []Row, err error) {
 	failed := b.FindTraces(b.set.Traces([]pcommon.TraceID{id}), func(_ int, numbers []uint32) { rows, err = b.Rows(numbers) })
 	rows = slices.DeleteFunc(rows, func(r Row) bool { return headOf(r.Span).trace != id })
 	return rows, errors.Join(failed, err)
+}
+
+// TestBlocksOfASet asks two blocks together: each gives its own rows.
+func TestBlocksOfASet(t *testing.T) {
+	rows := realistic(t, 200)
+	fsys := memfs.New()
+	require.NoError(t, fsys.MkdirAll("blocks"))
+	set := NewSet(fsys, "blocks")
+	var open []*Block
+	for i, part := range [][]Row{rows[:100], rows[100:]} {
+		_, err := NewWriter(fsys, "blocks").Write(uint64(7+i), part)
+		require.NoError(t, err)
+		b, err := set.Open(uint64(7 + i))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, b.Close()) }()
+		open = append(open, b)
+	}
+	var refs []causal.SpanRef
+	for _, r := range rows {
+		h := headOf(r.Span)
+		refs = append(refs, causal.SpanRef{TraceID: h.trace, SpanID: h.span})
+	}
+	q := set.Spans(refs)
+	for range 2 { // read, and from the cache
+		for i, b := range open {
+			numbers, err := b.Find(t.Context(), q)
+			require.NoError(t, err)
+			got, err := b.Rows(numbers)
+			require.NoError(t, err)
+			require.Equal(t, sorted(rows[100*i:100*(i+1)]), got)
+		}
+	}
 }
